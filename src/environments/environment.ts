@@ -1,0 +1,18 @@
+import type { Bind, Rootfs } from "../sandbox/sandbox.ts";
+
+/** A prepared, sealed, read-only file tree that any number of sandboxes share. Plain data, stored as `environment.json`. */
+export interface Environment {
+  /** Content key: hex sha256 over all that decides the content. */
+  readonly key: string;
+  readonly rootfs: Rootfs;
+  /** Host folders, lowest first. */
+  readonly layers: readonly string[];
+  readonly binds: readonly Bind[];
+  /** The repository's folder inside. */
+  readonly workdir: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly baseCommit: string;
+  /** The commit on top of the base commit that the agent starts from (equal to it when set-up changed no tracked file). */
+  readonly seal: string;
+  readonly preparedMs: number;
+}

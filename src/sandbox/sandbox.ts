@@ -1,0 +1,179 @@
+/** The contract every backend keeps. Nothing here names a vendor, a task, a trajectory or a host path of the policy. */
+
+/** How a limit is kept on this host: by the kernel, by looking now and then, or not at all. */
+export type Enforcement = "HARD" | "WATCHED" | "NONE";
+
+export interface Limits {
+  readonly memoryMiB: number;
+  /** Thousandths of a core. */
+  readonly cpuMilli: number;
+  readonly pids: number;
+  readonly diskMiB: number;
+}
+
+export type Enforced = Readonly<Record<keyof Limits, Enforcement>>;
+
+/** What lies at the bottom: an allow-list of this host's own system folders, or an unpacked root file system. */
+export type Rootfs = { readonly type: "host" } | { readonly type: "directory"; readonly path: string };
+
+/** A host folder or file that appears read-only at `target` inside. */
+export interface Bind {
+  readonly source: string;
+  readonly target: string;
+}
+
+/** A private writable view, at `at`, of all that another (frozen) sandbox of the same backend holds: its whole root. */
+export interface View {
+  readonly of: string;
+  readonly at: string;
+}
+
+export interface SandboxSpec {
+  /** `sandlot-<instance>-<32 hex digits>`: also the folder, the cgroup and the runtime's id. */
+  readonly id: string;
+  readonly rootfs: Rootfs;
+  /** Read-only layers above the root file system, lowest first: absolute host folders. The writable layer is the sandbox's own. */
+  readonly layers: readonly string[];
+  readonly binds: readonly Bind[];
+  readonly views: readonly View[];
+  /** The absolute folder inside in which commands start; it exists in a layer. */
+  readonly workdir: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly limits: Limits;
+  /** `host` only while an environment is being prepared. */
+  readonly network: "none" | "host";
+}
+
+export interface OutputChunk {
+  /** Bytes of output, both streams counted together, that came before this chunk. */
+  readonly offset: number;
+  readonly stream: "stdout" | "stderr";
+  readonly data: Uint8Array;
+}
+
+export interface ExecOptions {
+  /**
+   * Idempotency key within the sandbox, `[A-Za-z0-9._-]{1,64}`: the same id again attaches to the running command, or returns the kept result, also after
+   * this server was killed and started again. Results are kept until `acknowledge`.
+   */
+  readonly callId: string;
+  /** An absolute path inside; the default is the sandbox's workdir. A folder that is gone falls back to `/` with a note on stderr. */
+  readonly cwd?: string;
+  /** The whole environment of the command; the default is the sandbox's. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: Uint8Array;
+  readonly timeoutMs: number;
+  /** Ends the command when it printed nothing for so long; 0 = off. */
+  readonly noOutputTimeoutMs?: number;
+  /** Output kept (half head, half tail); default 1 MiB. */
+  readonly keepBytes?: number;
+  /** Output beyond `keepBytes` is spilled whole, up to so many bytes, into a file inside the sandbox; 0 = no spill (default). */
+  readonly spillBytes?: number;
+  /** Gives the command a writable descriptor 9; what lies there when it ends comes back as `state` (at most 256 KiB). */
+  readonly captureState?: boolean;
+  /** Called in order with live output (and, after an attach, with what is still kept of the earlier output). */
+  readonly onOutput?: (chunk: OutputChunk) => void;
+  /** Ends the waiting only; the command goes on. To end the command call `interrupt`. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ExecResult {
+  /** Exactly one of the two is set. */
+  readonly exitCode?: number;
+  readonly signal?: number;
+  /** The kept output in order of arrival; a hole shows as a jump of the offset. */
+  readonly output: readonly OutputChunk[];
+  /** All that was printed, kept or not. */
+  readonly outputBytes: number;
+  /** Something between head and tail was dropped. */
+  readonly truncated: boolean;
+  readonly spillPath?: string;
+  readonly timedOut: false | "command" | "no_output";
+  readonly interrupted: boolean;
+  /** Out-of-memory kills inside the sandbox's own limit during this command. */
+  readonly oomKills: number;
+  readonly durationMs: number;
+  readonly state?: Uint8Array;
+  /**
+   * The command could not be started, or could not be watched to its end, by the doing of processes inside (no free process id, the supervisor killed): words for the
+   * policy. exitCode is then 126 or the signal is set.
+   */
+  readonly note?: string;
+}
+
+export interface FileContent {
+  /** `other` = FIFO, device, socket: never read. `missing` has no data. For a directory `data` is its entries, one a line, folders with a trailing slash. */
+  readonly type: "file" | "directory" | "other" | "missing" | "denied";
+  readonly sizeBytes: number;
+  readonly data: Uint8Array;
+}
+
+export interface FileOptions {
+  readonly callId: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A sandbox that is ready. What the processes inside do to it is a result, never an error: errors are fault `sandbox` (the cause lies outside the sandbox's own cgroup, mounts and quota)
+ * or a fault of the caller.
+ */
+export interface Sandbox {
+  readonly id: string;
+  readonly workdir: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly limits: Limits;
+  readonly enforced: Enforced;
+  /** Where a path of the environment lies for commands of this sandbox (same path, but on a backend without its own root). */
+  locate(path: string): string;
+  /** `argv[0]` is looked up on the command's PATH. */
+  exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
+  /** Ends a running command and its whole process tree; its exec then resolves with `interrupted`. Unknown ids are ignored. */
+  interrupt(callId: string): Promise<void>;
+  /** Never follows into the host, never blocks on what is not a file. */
+  readFile(path: string, options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent>;
+  /** Creates or replaces a regular file (missing parent folders are made). A path that cannot be written is answered with words, not thrown. */
+  writeFile(
+    path: string,
+    data: Uint8Array,
+    options: FileOptions & { readonly mode?: number },
+  ): Promise<{ readonly failure?: string }>;
+  /** Forgets kept results: the given call id, and those that begin with it and a dot. */
+  acknowledge(callId: string): Promise<void>;
+  /** Stops every process inside until the returned thing is disposed; needed while a View of it exists. */
+  freeze(): Promise<AsyncDisposable>;
+  /** False when the sandbox is gone (PID 1 dead), by whatever cause. */
+  alive(): Promise<boolean>;
+  /** Bytes on disk and in memory now, as far as they are known. */
+  usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }>;
+  /** Done when processes, mounts and bytes are gone. Idempotent; safe while busy; not cut short by anything. */
+  dispose(): Promise<void>;
+}
+
+export interface Capabilities {
+  readonly isolation: boolean;
+  readonly snapshot: boolean;
+  readonly network: boolean;
+}
+
+/** Where sandboxes come from. One per server. */
+export interface Backend {
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  /** How each limit is kept on this host; known once the backend is open. */
+  readonly enforced: Enforced;
+  /** A failed or cancelled create leaves nothing. */
+  create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
+  /** Takes hold of a sandbox that an earlier server made; undefined when it is dead (what is left of it stays for `remove`). */
+  reopen(id: string): Promise<Sandbox | undefined>;
+  /** Ids of all that this instance owns on this host, dead or alive. */
+  list(): Promise<readonly string[]>;
+  /** Removes what is left of a sandbox, alive or not. Idempotent. */
+  remove(id: string): Promise<void>;
+  /**
+   * Runs `work` in a sandbox and keeps what it wrote as a new read-only layer at `target` (an absolute host folder that does not exist, on the backend's volume), made by rename. On a
+   * failure nothing is left.
+   */
+  buildLayer(spec: SandboxSpec, target: string, work: (sandbox: Sandbox) => Promise<void>): Promise<void>;
+  /** Ends helpers (launcher and so on); sandboxes stay. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,91 @@
+import { z } from "zod";
+
+/** The one schema of all tasks. A reader per format turns foreign rows into it; nothing else knows a format. */
+
+const Text = z.string().min(1);
+const Hash = z.string().regex(/^[0-9a-f]{40}$/, "expected a full commit id, 40 hex digits");
+const Id = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected 1 to 128 letters, digits, dots, dashes and underscores");
+
+/** Where the repository's history comes from. Paths are absolute once a reader has resolved them. */
+export const Repository = z.discriminatedUnion("type", [
+  /** A `git fast-export` stream: reviewable text that gives the same commit ids everywhere. */
+  z.strictObject({ type: z.literal("fast-export"), path: Text }),
+  /** A clone, bare or not, on this host. */
+  z.strictObject({ type: z.literal("path"), path: Text }),
+  /** `owner/name`, looked up as `<owner>__<name>[.git]` in the configured folders of clones. */
+  z.strictObject({ type: z.literal("name"), name: z.string().regex(/^[\w.-]+\/[\w.-]+$/) }),
+]);
+
+/** How the tree around the repository is made. */
+export const Setup = z.discriminatedUnion("type", [
+  /** Commands run in order by `bash -c` in the workdir; a non-zero exit fails the preparation. */
+  z.strictObject({
+    type: z.literal("commands"),
+    commands: z.array(Text).default([]),
+    network: z.boolean().default(false),
+  }),
+  /** The official recipe for a repository and version, read at run time from the constants of the `swebench` package. */
+  z.strictObject({ type: z.literal("swebench"), repo: Text, version: Text }),
+]);
+
+export const EnvironmentRecipe = z.strictObject({
+  rootfs: z
+    .discriminatedUnion("type", [
+      z.strictObject({ type: z.literal("host") }),
+      z.strictObject({ type: z.literal("directory"), path: Text }),
+    ])
+    .default({ type: "host" }),
+  repository: Repository,
+  baseCommit: Hash,
+  workdir: z
+    .string()
+    .regex(/^\/[\w./-]+$/, "expected an absolute path")
+    .default("/testbed"),
+  /** Programs that must be found on PATH inside, e.g. `python3`, `node`, `cc`. */
+  requires: z.array(z.string().regex(/^[\w.+-]+$/)).default([]),
+  setup: Setup.default({ type: "commands", commands: [], network: false }),
+  env: z.record(z.string().regex(/^[A-Za-z_]\w*$/), z.string()).default({}),
+  history: z.enum(["past", "none"]).default("past"),
+});
+
+export const Grader = z.strictObject({
+  rule: z.enum(["swebench@5.0.2"]),
+  apply: z.enum(["swebench@5.0.2"]),
+  parser: Text,
+  evalType: z.enum(["pass_and_fail", "fail_only"]).default("pass_and_fail"),
+  script: Text,
+  failToPass: z.array(Text).min(1),
+  passToPass: z.array(Text).default([]),
+  timeoutMs: z.int().min(1000).default(1_800_000),
+  /** Set where the row comes from a family with an official rule. */
+  official: z.boolean().default(false),
+});
+
+export const Task = z.strictObject({
+  id: Id,
+  source: z.strictObject({ dataset: Text, revision: z.string().default(""), split: z.string().default("") }),
+  /** `owner/name` of the project, for display and filters. */
+  repo: z.string().default(""),
+  language: z.string().default(""),
+  difficulty: z.enum(["", "easy", "medium", "hard"]).default(""),
+  instruction: Text,
+  environment: EnvironmentRecipe,
+  agent: z
+    .strictObject({
+      tools: z.array(Text).default(["bash", "str_replace_editor", "submit_solution"]),
+      /** A command whose outcome `Step` may report after each turn. Its tests are visible ones. */
+      visibleTestCommand: z.string().default(""),
+      feedback: z.enum(["none", "reminder", "visible_tests"]).default("none"),
+    })
+    .prefault({}),
+  grader: Grader,
+  /** Never leaves the server. */
+  oracle: z
+    .strictObject({ patch: z.string().default(""), wrongPatches: z.record(z.string(), Text).default({}) })
+    .prefault({}),
+});
+
+export type Task = z.infer<typeof Task>;
+export type EnvironmentRecipe = z.infer<typeof EnvironmentRecipe>;

@@ -1,0 +1,30 @@
+/** What a rule says of a log: pure data in, pure data out. */
+
+export type TestStatus = string;
+export type RuleName = "swebench@5.0.2";
+export type EvalType = "pass_and_fail" | "fail_only";
+
+/** What decides a verdict besides the log. Plain data: it crosses a thread. */
+export interface Expectation {
+  readonly rule: RuleName;
+  /** A name of the parser table (`parsers.ts`): the official names, and `unittest`, `node_test`. */
+  readonly parser: string;
+  readonly evalType: EvalType;
+  readonly failToPass: readonly string[];
+  readonly passToPass: readonly string[];
+}
+
+export interface TestGroup {
+  readonly success: readonly string[];
+  readonly failure: readonly string[];
+}
+
+export interface Verdict {
+  /** The log is complete and readable by the rule; without it nothing is resolved. */
+  readonly found: boolean;
+  readonly resolved: boolean;
+  /** Test id -> status, in the parser's order. */
+  readonly statuses: readonly (readonly [test: string, status: TestStatus])[];
+  readonly failToPass: TestGroup;
+  readonly passToPass: TestGroup;
+}

@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config";
+
+/** Three projects: `vitest run --project unit`. Real processes and mounts: forks, never threads. */
+export default defineConfig({
+  test: {
+    pool: "forks",
+    testTimeout: 60_000,
+    hookTimeout: 180_000,
+    expect: { requireAssertions: true },
+    reporters: ["default"],
+    projects: [
+      { extends: true, test: { name: "unit", include: ["src/**/*.test.ts", "runner/**/*.test.ts"] } },
+      { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"], fileParallelism: false } },
+      {
+        extends: true,
+        test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], fileParallelism: false, sequence: { groupOrder: 1 } },
+      },
+    ],
+  },
+});
