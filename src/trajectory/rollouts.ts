@@ -1,0 +1,222 @@
+import type { Grade } from "../grading/grade.ts";
+import type { Enforced, OutputChunk } from "../sandbox/sandbox.ts";
+import type { ChatMessage } from "../tasks/prompt.ts";
+import type { Task } from "../tasks/task.ts";
+import type { ToolSchema } from "../tools/tool.ts";
+
+/** What the server can be asked, in plain data: routes translate the wire to this and back. All throws are SandlotError or bugs. */
+
+export type State = "QUEUED" | "PREPARING" | "ACTIVE" | "GRADING" | "SUBMITTED" | "ENDED";
+export type Ending = "SUBMITTED" | "RELEASED" | "LEASE" | "BUDGET" | "POLICY_BROKE_SANDBOX" | "INFRA" | "TASK";
+export type Feedback = "NONE" | "VERDICT" | "COUNTS";
+
+export interface TrajectoryLimits {
+  readonly maxSteps: number;
+  readonly maxTurns: number;
+  readonly wallMs: number;
+  readonly commandMs: number;
+  readonly noOutputMs: number;
+  readonly outputBytes: number;
+  readonly memoryMiB: number;
+  readonly cpuMilli: number;
+  readonly pids: number;
+  readonly diskMiB: number;
+  readonly gradeMs: number;
+}
+
+export interface Group {
+  readonly id: string;
+  readonly size: number;
+}
+
+export interface Budget {
+  readonly steps: number;
+  readonly turns: number;
+  readonly wallMs: number;
+}
+
+export interface Timings {
+  readonly queuedMs: number;
+  readonly prepareMs: number;
+  readonly sandboxMs: number;
+  readonly commandMs: number;
+  readonly gradeMs: number;
+  readonly serverMs: number;
+}
+
+export interface Summary {
+  readonly id: string;
+  readonly taskId: string;
+  readonly attemptId: string;
+  readonly pool: string;
+  readonly group?: Group;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: State;
+  readonly ending?: Ending;
+  /** Empty in lists. */
+  readonly messages: readonly ChatMessage[];
+  readonly tools: readonly ToolSchema[];
+  readonly limits: TrajectoryLimits;
+  readonly enforced: Enforced;
+  readonly lastStep: number;
+  readonly grade?: Grade;
+  readonly createdAt: Date;
+  readonly leaseUntil?: Date;
+  readonly timings: Timings;
+  readonly environmentKey: string;
+  readonly recordUri: string;
+  readonly workdir: string;
+  readonly left: Budget;
+}
+
+export interface StepResult {
+  readonly step: number;
+  readonly callId: string;
+  readonly tool: string;
+  readonly text: string;
+  readonly kind: "OK" | "TOOL_ERROR" | "TIMED_OUT" | "INTERRUPTED" | "DONE" | "OUT_OF_BUDGET";
+  readonly exitCode?: number;
+  readonly signal?: number;
+  readonly outputBytes: number;
+  readonly outputTruncated: boolean;
+  readonly spillPath?: string;
+  readonly oomKills: number;
+  readonly terminated: boolean;
+  readonly truncated: boolean;
+  readonly grade?: Grade;
+  readonly left: Budget;
+  readonly timings: Timings;
+  readonly replayed: boolean;
+}
+
+export interface TurnResult {
+  readonly turn: number;
+  readonly observations: readonly (ChatMessage & { readonly toolCallId?: string; readonly name?: string })[];
+  readonly results: readonly StepResult[];
+  readonly reward?: number;
+  readonly terminated: boolean;
+  readonly truncated: boolean;
+  readonly grade?: Grade;
+  readonly left: Budget;
+  readonly replayed: boolean;
+}
+
+export type StreamEvent =
+  | { readonly type: "queued"; readonly ahead: number }
+  | { readonly type: "output"; readonly chunk: OutputChunk }
+  | { readonly type: "progress"; readonly offset: number; readonly runningMs: number }
+  | { readonly type: "result"; readonly offset: number; readonly result: StepResult };
+
+export interface CreateCall {
+  readonly attemptId: string;
+  readonly taskId: string;
+  readonly pool: string;
+  readonly group?: Group;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Absent or 0 = default. */
+  readonly limits: Partial<TrajectoryLimits>;
+  readonly leaseMs: number;
+  readonly submitFeedback: Feedback;
+  readonly tools: readonly string[];
+}
+
+export interface ExecuteCall {
+  readonly trajectoryId: string;
+  readonly callId: string;
+  /** 0 = next. */
+  readonly step: number;
+  readonly tool: string;
+  readonly argumentsJson: string;
+  readonly timeoutMs: number;
+}
+
+export interface StepCall {
+  readonly trajectoryId: string;
+  readonly callId: string;
+  /** 0 = next. */
+  readonly turn: number;
+  readonly calls: readonly { readonly id: string; readonly name: string; readonly argumentsJson: string }[];
+}
+
+/** What ends the waiting of a call: never the work. */
+export interface Waiting {
+  readonly signal: AbortSignal;
+  /** When the client stops waiting, as performance.now() counts; Infinity = it does not say. */
+  readonly deadline: number;
+}
+
+export interface PrepareProgress {
+  readonly taskId: string;
+  readonly stage: string;
+  readonly message: string;
+  readonly environmentKey?: string;
+  readonly done: boolean;
+  readonly fault?: string;
+  readonly prepareMs: number;
+}
+
+export interface PoolUse {
+  readonly slots: number;
+  readonly used: number;
+  readonly queued: number;
+}
+
+/** Implemented by the trajectory layer, called by routes; a fake of it is not needed: tests run the real one. */
+export interface Rollouts {
+  info(): {
+    readonly instance: string;
+    readonly backend: string;
+    readonly isolated: boolean;
+    readonly defaultLimits: TrajectoryLimits;
+    readonly enforced: Enforced;
+    readonly pools: Readonly<Record<string, PoolUse>>;
+    readonly grading: PoolUse;
+    readonly draining: boolean;
+    readonly leaseMs: number;
+  };
+  tasks(): readonly Task[];
+  /** Fault not_found. */
+  task(id: string): Task;
+  /** Empty = playable, else what is missing. */
+  unplayable(task: Task): Promise<string>;
+  toolSchemas(task: Task): readonly ToolSchema[];
+  prepare(taskIds: readonly string[], waiting: Waiting): AsyncIterable<PrepareProgress>;
+  create(call: CreateCall, waiting: Waiting): Promise<Summary>;
+  execute(call: ExecuteCall, waiting: Waiting): Promise<StepResult>;
+  executeStream(call: ExecuteCall & { readonly fromOffset: number }, waiting: Waiting): AsyncIterable<StreamEvent>;
+  step(call: StepCall, waiting: Waiting): Promise<TurnResult>;
+  interrupt(trajectoryId: string, callId: string): Promise<Summary>;
+  gradeTrajectory(
+    call: { readonly trajectoryId: string; readonly finalize: boolean; readonly callId: string },
+    waiting: Waiting,
+  ): Promise<Grade & { readonly submitted: boolean }>;
+  gradePatch(
+    call: { readonly taskId: string; readonly patch: Uint8Array; readonly gradeMs: number; readonly callId: string },
+    waiting: Waiting,
+  ): Promise<Grade>;
+  release(call: {
+    readonly trajectoryIds: readonly string[];
+    readonly attemptIds: readonly string[];
+    readonly labels: Readonly<Record<string, string>>;
+  }): Promise<{
+    readonly ended: readonly Summary[];
+    readonly unknown: readonly string[];
+    readonly cancelledCreates: number;
+  }>;
+  heartbeat(
+    ids: readonly string[],
+    leaseMs: number,
+  ): Promise<{
+    readonly alive: readonly { readonly id: string; readonly leaseUntil: Date; readonly state: State }[];
+    readonly gone: readonly string[];
+  }>;
+  get(id: string): Promise<Summary>;
+  /** Newest first. `filter` as in the proto; fault invalid when it cannot be read. */
+  list(call: {
+    readonly filter: string;
+    readonly pageSize: number;
+    readonly pageToken: string;
+  }): Promise<{ readonly trajectories: readonly Summary[]; readonly nextPageToken: string }>;
+  /** The journal's lines as parsed JSON; fault not_found. */
+  record(id: string): AsyncIterable<unknown>;
+}
