@@ -22,6 +22,8 @@ export interface TestGroup {
 export interface Verdict {
   /** The log is complete and readable by the rule; without it nothing is resolved. */
   readonly found: boolean;
+  /** Why it is not found, in words. */
+  readonly problem?: string;
   readonly resolved: boolean;
   /** Test id -> status, in the parser's order. */
   readonly statuses: readonly (readonly [test: string, status: TestStatus])[];

@@ -1,0 +1,72 @@
+/** Text as Python sees it. The official parsers are Python; where JavaScript differs by one character, a verdict can. */
+
+/** What `str.split()` and `str.strip()` take for whitespace, and `\s` too, as the inside of a character class. */
+export const SPACE = "\\t\\n\\v\\f\\r \\x1c-\\x1f\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+
+const WORD = new RegExp(`[^${SPACE}]+`, "g");
+const SPACES = new Set("\t\n\v\f\r \x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000");
+for (let code = 0x2000; code <= 0x200a; code += 1) SPACES.add(String.fromCharCode(code));
+
+/** `bytes.decode("utf-8", errors="replace")`: a byte order mark stays. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/** What reading a file in text mode does to line ends. */
+export function universalNewlines(text: string): string {
+  return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
+}
+
+/** `text.split()`. */
+export function words(text: string): readonly string[] {
+  return text.match(WORD) ?? [];
+}
+
+export function isSpace(character: string | undefined): boolean {
+  return character !== undefined && SPACES.has(character);
+}
+
+/** `text.strip()`. */
+export function strip(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isSpace(text[start])) start += 1;
+  while (end > start && isSpace(text[end - 1])) end -= 1;
+  return text.slice(start, end);
+}
+
+/** `text.split(separator)[0]`, and `text.split(separator, 1)[0]`. */
+export function before(text: string, separator: string): string {
+  const at = text.indexOf(separator);
+  return at === -1 ? text : text.slice(0, at);
+}
+
+/** `text.count(part)` for a part of one character. */
+export function count(text: string, part: string): number {
+  let found = 0;
+  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + 1)) found += 1;
+  return found;
+}
+
+/** Calls `visit` with each element of `text.split("\n")` without making the list: a log can be 64 MiB of line feeds. */
+export function eachLine(text: string, visit: (line: string) => void): void {
+  let start = 0;
+  for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
+    visit(text.slice(start, end));
+    start = end + 1;
+  }
+  visit(text.slice(start));
+}
+
+/** `int(digits)` is zero, for the digits of any script (`\d` matches them all). */
+export function isZero(digits: string): boolean {
+  return [...digits].every((digit) => digitValue(digit) === 0);
+}
+
+/** Decimal digits come in runs of ten that start at the zero, and runs may touch. */
+function digitValue(digit: string): number {
+  const code = digit.codePointAt(0) ?? 0;
+  let first = code;
+  while (/^\p{Nd}$/u.test(String.fromCodePoint(first - 1))) first -= 1;
+  return (code - first) % 10;
+}
