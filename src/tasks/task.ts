@@ -1,12 +1,17 @@
 import { z } from "zod";
+import { PARSERS } from "../verdict/parsers.ts";
 
 /** The one schema of all tasks. A reader per format turns foreign rows into it; nothing else knows a format. */
 
 const Text = z.string().min(1);
-const Hash = z.string().regex(/^[0-9a-f]{40}$/, "expected a full commit id, 40 hex digits");
-const Id = z
+export const CommitId = z.string().regex(/^[0-9a-f]{40}$/, "expected a full commit id, 40 hex digits");
+export const TaskId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected 1 to 128 letters, digits, dots, dashes and underscores");
+/** A name of the parser table. */
+export const ParserName = z.string().refine((name) => PARSERS.has(name), "expected the name of a known log parser");
+/** A program looked up on PATH. */
+export const Program = z.string().regex(/^[\w.+-]+$/, "expected the name of a program, without a path");
 
 /** Where the repository's history comes from. Paths are absolute once a reader has resolved them. */
 export const Repository = z.discriminatedUnion("type", [
@@ -38,13 +43,13 @@ export const EnvironmentRecipe = z.strictObject({
     ])
     .default({ type: "host" }),
   repository: Repository,
-  baseCommit: Hash,
+  baseCommit: CommitId,
   workdir: z
     .string()
     .regex(/^\/[\w./-]+$/, "expected an absolute path")
     .default("/testbed"),
   /** Programs that must be found on PATH inside, e.g. `python3`, `node`, `cc`. */
-  requires: z.array(z.string().regex(/^[\w.+-]+$/)).default([]),
+  requires: z.array(Program).default([]),
   setup: Setup.default({ type: "commands", commands: [], network: false }),
   env: z.record(z.string().regex(/^[A-Za-z_]\w*$/), z.string()).default({}),
   history: z.enum(["past", "none"]).default("past"),
@@ -53,7 +58,7 @@ export const EnvironmentRecipe = z.strictObject({
 export const Grader = z.strictObject({
   rule: z.enum(["swebench@5.0.2"]),
   apply: z.enum(["swebench@5.0.2"]),
-  parser: Text,
+  parser: ParserName,
   evalType: z.enum(["pass_and_fail", "fail_only"]).default("pass_and_fail"),
   script: Text,
   failToPass: z.array(Text).min(1),
@@ -64,7 +69,7 @@ export const Grader = z.strictObject({
 });
 
 export const Task = z.strictObject({
-  id: Id,
+  id: TaskId,
   source: z.strictObject({ dataset: Text, revision: z.string().default(""), split: z.string().default("") }),
   /** `owner/name` of the project, for display and filters. */
   repo: z.string().default(""),
@@ -83,7 +88,13 @@ export const Task = z.strictObject({
   grader: Grader,
   /** Never leaves the server. */
   oracle: z
-    .strictObject({ patch: z.string().default(""), wrongPatches: z.record(z.string(), Text).default({}) })
+    .strictObject({
+      patch: z.string().default(""),
+      /** The hidden tests as a patch, for checks that none of it shows. */
+      testPatch: z.string().default(""),
+      /** Tempting patches by name, each of which must be graded 0. */
+      wrongPatches: z.record(z.string(), Text).default({}),
+    })
     .prefault({}),
 });
 

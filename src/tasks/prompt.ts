@@ -1,0 +1,51 @@
+import type { Task } from "./task.ts";
+
+export interface ChatMessage {
+  readonly role: "system" | "user";
+  readonly content: string;
+}
+
+/** The prompt of a task: the same for every trajectory of it, and made of nothing hidden. `workdir` is where the backend puts the repository. */
+export function promptOf(task: Task, workdir: string = task.environment.workdir): readonly ChatMessage[] {
+  return [
+    { role: "system", content: systemText(task, workdir) },
+    { role: "user", content: userText(task, workdir) },
+  ];
+}
+
+const TOOL_RULES = new Map([
+  [
+    "bash",
+    "`bash` runs a command and returns its output. The working directory and exported variables are kept between calls. No command gets input from a terminal: do not start interactive programs.",
+  ],
+  ["str_replace_editor", "`str_replace_editor` views, creates and edits files by absolute path."],
+  [
+    "submit_solution",
+    "`submit_solution` ends your work and hands in the repository as it then is. It can be used once.",
+  ],
+]);
+
+function systemText(task: Task, workdir: string): string {
+  const rules = task.agent.tools.flatMap((tool) => TOOL_RULES.get(tool) ?? []);
+  return [
+    `You are a software engineer at work in a private Linux sandbox without network. A git repository is checked out at ${workdir}. You can read, change and run everything in it.`,
+    "You act only through tool calls:",
+    ...rules.map((rule) => `- ${rule}`),
+    "Output that is too long is cut in the middle. The number of calls and the time are limited.",
+  ].join("\n");
+}
+
+function userText(task: Task, workdir: string): string {
+  const submit = task.agent.tools.includes("submit_solution") ? "\n- When you are done, call `submit_solution`." : "";
+  const tests = task.agent.visibleTestCommand;
+  return `Resolve this issue in the repository at ${workdir}:
+
+<issue>
+${task.instruction.trimEnd()}
+</issue>
+
+- Change the source code so that the issue is resolved. What worked before must go on working.
+- Your change is judged by tests that you cannot see; changes to test files have no effect.${
+    tests === "" ? "" : `\n- The repository's own tests run with \`${tests}\`.`
+  }${submit}`;
+}

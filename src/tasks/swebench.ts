@@ -1,0 +1,122 @@
+import { isAbsolute, resolve } from "node:path";
+import { z } from "zod";
+import { officialScript } from "./eval-script.ts";
+import { check, type Read } from "./problem.ts";
+import { CommitId, type EnvironmentRecipe, ParserName, Program, Task, TaskId } from "./task.ts";
+
+/** Where a row was read: decides its `source`, and relative paths resolve against `folder`. */
+export interface RowOrigin {
+  readonly folder: string;
+  readonly dataset: string;
+  readonly split: string;
+}
+
+/** A row in the form of SWE-bench 5 (the columns of the published data sets), or why it is none. */
+export function readSwebenchRow(row: unknown, origin: RowOrigin): Read<Task> {
+  const read = check(Row, row);
+  return read.ok ? { ok: true, value: toTask(read.value, origin) } : read;
+}
+
+const Tests = z.union([z.array(z.string()), z.string().transform(jsonList)], {
+  error: "expected a list of test names, or JSON of one",
+});
+
+/** Columns not named here (hints_text, created_at, image, environment_setup_commit, ...) have no effect. */
+const Row = z.object({
+  instance_id: TaskId,
+  repo: z.string().min(1),
+  base_commit: CommitId,
+  problem_statement: z.string().min(1),
+  eval_script: z.string().min(1),
+  log_parser: ParserName,
+  FAIL_TO_PASS: Tests.pipe(z.array(z.string()).min(1)),
+  PASS_TO_PASS: Tests.default([]),
+  eval_type: z.enum(["pass_and_fail", "fail_only"]).default("pass_and_fail"),
+  version: z.coerce.string().nullish(),
+  patch: z.string().nullish(),
+  test_patch: z.string().nullish(),
+  difficulty: z.string().nullish(),
+  language: z.string().nullish(),
+  /** Files that a text patch cannot carry have to be fetched by the official run: not supported. */
+  image_assets: z
+    .unknown()
+    .refine((assets) => isEmpty(assets), "expected no image assets: they are not supported")
+    .optional(),
+  /** Ours: a local clone or a `git fast-export` stream (ending in `.fast-export`), relative to the file. */
+  repository: z.string().min(1).nullish(),
+  /** Ours: commands that make the environment, in place of the official recipe of `repo` and `version`. */
+  setup: z.array(z.string().min(1)).nullish(),
+  /** Ours: programs that must be on PATH inside. */
+  requires: z.array(Program).nullish(),
+});
+type Row = z.infer<typeof Row>;
+
+const DIFFICULTY = new Map([
+  ["<15 min fix", "easy"],
+  ["15 min - 1 hour", "medium"],
+  ["1-4 hours", "hard"],
+  [">4 hours", "hard"],
+]);
+
+function toTask(row: Row, origin: RowOrigin): Task {
+  const difficulty = row.difficulty ?? "";
+  return Task.parse({
+    id: row.instance_id,
+    source: { dataset: origin.dataset, split: origin.split },
+    repo: row.repo,
+    language: row.language ?? (usesConda(row) ? "python" : ""),
+    difficulty: DIFFICULTY.get(difficulty) ?? (["easy", "medium", "hard"].includes(difficulty) ? difficulty : ""),
+    instruction: row.problem_statement,
+    environment: {
+      repository: repositoryOf(row, origin.folder),
+      baseCommit: row.base_commit,
+      requires: row.requires ?? [],
+      setup: setupOf(row),
+      history: "past",
+    },
+    grader: {
+      rule: "swebench@5.0.2",
+      apply: "swebench@5.0.2",
+      parser: row.log_parser,
+      evalType: row.eval_type,
+      script: officialScript(row.eval_script),
+      failToPass: row.FAIL_TO_PASS,
+      passToPass: row.PASS_TO_PASS,
+      official: true,
+    },
+    oracle: { patch: row.patch ?? "", testPatch: row.test_patch ?? "" },
+  });
+}
+
+/** The column `repository`, or a `repo` that is itself a path, is local; else `repo` is looked up among the clones by name. */
+function repositoryOf(row: Row, folder: string): EnvironmentRecipe["repository"] {
+  const local = row.repository ?? (isAbsolute(row.repo) || /^\.{1,2}\//.test(row.repo) ? row.repo : undefined);
+  if (local === undefined) return { type: "name", name: row.repo };
+  return { type: local.endsWith(".fast-export") ? "fast-export" : "path", path: resolve(folder, local) };
+}
+
+/** The official recipe is for scripts that activate the official environment; a script that does not brings nothing it needs. */
+function setupOf(row: Row): EnvironmentRecipe["setup"] {
+  if (!row.setup && row.version && usesConda(row)) {
+    return { type: "swebench", repo: row.repo, version: row.version };
+  }
+  return { type: "commands", commands: row.setup ?? [], network: false };
+}
+
+function usesConda(row: Row): boolean {
+  return /^conda activate /m.test(row.eval_script);
+}
+
+function jsonList(text: string, context: z.RefinementCtx): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: "custom", message: "expected a list of test names, or JSON of one" });
+    return z.NEVER;
+  }
+}
+
+function isEmpty(assets: unknown): boolean {
+  if (typeof assets === "string") return ["", "{}", "null", "[]"].includes(assets.trim());
+  return assets === undefined || assets === null || Object.keys(assets).length === 0;
+}
