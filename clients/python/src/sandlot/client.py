@@ -1,0 +1,202 @@
+"""The connection to a server and everything that is not about one trajectory."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from ._calls import Calls
+from ._gen import rollout_service_pb2 as pb
+from ._gen import trajectory_pb2
+from ._heartbeats import Heartbeats
+from .errors import InvalidError
+from .results import Grade, PrepareEvent, Released, ServerInfo, Summary, Task
+from .trajectory import Trajectory
+
+_PREPARE_S = 6 * 3600.0
+_GRADE_S = 2 * 3600.0
+_RECORD_S = 3600.0
+
+
+def connect(
+    address: str, token: str | None = None, *, patience: float = 120.0, create_deadline: float = 600.0
+) -> Client:
+    """
+    A client of the server at "HOST:PORT", to be used as `async with sandlot.connect(...) as client`.
+
+    `patience`: how many seconds a server may be out of reach before a call raises `ConnectionLost`.
+    `create_deadline`: how many seconds a trajectory waits for a place.
+    """
+    return Client(address, token, patience, create_deadline)
+
+
+class Client:
+    """Belongs to the process and the event loop that entered it; nothing is opened before that."""
+
+    def __init__(self, address: str, token: str | None, patience_s: float, create_deadline_s: float) -> None:
+        self.address = address
+        self._token = token
+        self._patience_s = patience_s
+        self._create_deadline_s = create_deadline_s
+        self._open: tuple[Calls, Heartbeats, ServerInfo] | None = None
+
+    async def __aenter__(self) -> Client:
+        calls = Calls(self.address, self._token, self._patience_s)
+        try:
+            info = ServerInfo._from(await calls.unary("GetServerInfo", pb.GetServerInfoRequest()))
+        except BaseException:
+            await calls.close()
+            raise
+        self._open = (calls, Heartbeats(calls), info)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._open is not None:
+            calls, heartbeats, _ = self._open
+            self._open = None
+            await heartbeats.stop()
+            await calls.close()
+
+    async def info(self) -> ServerInfo:
+        """What the server is, now."""
+        return ServerInfo._from(await self._calls.unary("GetServerInfo", pb.GetServerInfoRequest()))
+
+    async def tasks(self, filter: str = "", *, page_size: int = 0) -> AsyncIterator[Task]:
+        """The tasks this server knows, without prompt and tools. `filter`: "repo=a/b playable=true"."""
+        request = pb.ListTasksRequest(filter=filter, page_size=page_size)
+        while True:
+            page = await self._calls.unary("ListTasks", request)
+            for task in page.tasks:
+                yield Task._from(task)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def task(self, task_id: str) -> Task:
+        """One task, with prompt and tools."""
+        return Task._from(await self._calls.unary("GetTask", pb.GetTaskRequest(task_id=task_id)))
+
+    async def prepare(self, task_ids: Iterable[str]) -> AsyncIterator[PrepareEvent]:
+        """Warms environments and tells the progress."""
+        request = pb.PrepareRequest(task_ids=list(task_ids))
+        async for event in self._calls.stream("Prepare", lambda: request, deadline_s=_PREPARE_S):
+            yield PrepareEvent._from(event)
+
+    def trajectory(
+        self,
+        task_id: str,
+        *,
+        pool: str = "",
+        group: str | tuple[str, int] | None = None,
+        labels: Mapping[str, str] | None = None,
+        limits: Mapping[str, int] | None = None,
+        attempt_id: str | None = None,
+        lease_ms: int = 0,
+        submit_feedback: str = "none",
+        tools: Sequence[str] = (),
+        create_deadline: float | None = None,
+    ) -> Trajectory:
+        """
+        An attempt at a task: `async with client.trajectory(task_id) as t`.
+
+        `group`: a name (nobody is waited for) or (name, size): all of it is admitted together. `limits`: by the names
+        of `sandlot.Limits`. `submit_feedback`: "none", "verdict" or "counts". The same `attempt_id` is the same
+        trajectory.
+        """
+        calls, heartbeats, info = self._opened()
+        name, size = (group, 0) if isinstance(group, str) else (group or ("", 0))
+        request = pb.CreateRequest(
+            attempt_id=attempt_id or uuid.uuid4().hex,
+            task_id=task_id,
+            pool=pool,
+            group=trajectory_pb2.Group(id=name, size=size) if group else None,
+            labels={key: str(value) for key, value in (labels or {}).items()},
+            limits=_limits(limits or {}),
+            lease_ms=lease_ms,
+            submit_feedback=_feedback(submit_feedback),
+            tools=tools,
+        )
+        deadline_s = self._create_deadline_s if create_deadline is None else create_deadline
+        return Trajectory(calls, heartbeats, request, deadline_s, lease_ms or info.lease_ms)
+
+    async def grade_patch(
+        self, task_id: str, patch: bytes | str, *, grade_ms: int = 0, call_id: str | None = None
+    ) -> Grade:
+        """Judges a bare patch on a task, without a trajectory."""
+        raw = patch.encode("utf-8", "surrogateescape") if isinstance(patch, str) else patch
+        submission = pb.Submission(task_id=task_id, patch=raw, grade_ms=grade_ms)
+        request = pb.GradeRequest(submission=submission, call_id=call_id or uuid.uuid4().hex)
+        return Grade._from(await self._calls.unary("Grade", request, deadline_s=_GRADE_S))
+
+    async def release(
+        self,
+        trajectory_ids: Iterable[str] = (),
+        *,
+        labels: Mapping[str, str] | None = None,
+        attempt_ids: Iterable[str] = (),
+    ) -> Released:
+        """Ends trajectories by id, attempt, or all of the labels: so a restarted trainer frees its orphans."""
+        request = pb.ReleaseRequest(
+            trajectory_ids=list(trajectory_ids),
+            labels={key: str(value) for key, value in (labels or {}).items()},
+            attempt_ids=list(attempt_ids),
+        )
+        return Released._from(await self._calls.unary("Release", request))
+
+    async def get_trajectory(self, trajectory_id: str) -> Summary:
+        """One trajectory, also after its end."""
+        request = pb.GetTrajectoryRequest(trajectory_id=trajectory_id)
+        return Summary._from(await self._calls.unary("GetTrajectory", request))
+
+    async def list_trajectories(self, filter: str = "", *, page_size: int = 0) -> AsyncIterator[Summary]:
+        """Trajectories, newest first, without prompt and tools. `filter`: "state=ACTIVE label.run=7"."""
+        request = pb.ListTrajectoriesRequest(filter=filter, page_size=page_size)
+        while True:
+            page = await self._calls.unary("ListTrajectories", request)
+            for trajectory in page.trajectories:
+                yield Summary._from(trajectory)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def record(self, trajectory_id: str) -> AsyncIterator[dict[str, Any]]:
+        """The record of a trajectory, line by line."""
+        request = pb.GetRecordRequest(trajectory_id=trajectory_id)
+        wanted = 0
+        async for line in self._calls.stream("GetRecord", lambda: request, deadline_s=_RECORD_S):
+            if line.index >= wanted:  # after a cut the stream begins anew
+                wanted = line.index + 1
+                yield json.loads(line.json)
+
+    @property
+    def _calls(self) -> Calls:
+        return self._opened()[0]
+
+    def _opened(self) -> tuple[Calls, Heartbeats, ServerInfo]:
+        if self._open is None:
+            raise RuntimeError("this sandlot client is not open: use `async with sandlot.connect(...) as client`")
+        return self._open
+
+
+def _limits(limits: Mapping[str, int]) -> trajectory_pb2.Limits:
+    wire = trajectory_pb2.Limits()
+    known = [field.name for field in wire.DESCRIPTOR.fields if field.name != "enforced"]
+    for name, value in limits.items():
+        if name not in known:
+            raise InvalidError(f"limits: expected one of {', '.join(known)}, got {name!r}", field="limits")
+        setattr(wire, name, value)
+    return wire
+
+
+def _feedback(word: str) -> Any:
+    known = [name.removeprefix("FEEDBACK_").lower() for name in pb.Feedback.keys()[1:]]
+    if word.lower() not in known:
+        raise InvalidError(
+            f"submit_feedback: expected one of {', '.join(known)}, got {word!r}", field="submit_feedback"
+        )
+    return pb.Feedback.Value(f"FEEDBACK_{word.upper()}")

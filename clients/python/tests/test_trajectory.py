@@ -1,0 +1,207 @@
+"""What a trajectory sends and gives back, how long it lives, and how it ends."""
+
+import asyncio
+import json
+import pickle
+import time
+
+import pytest
+from fake import Fake, bare, fault, until
+
+import sandlot
+from sandlot._gen import grade_pb2, trajectory_pb2
+from sandlot._gen import rollout_service_pb2 as pb
+
+
+async def test_create_sends_what_was_asked(fake: Fake):
+    asked = dict(pool="val", labels={"run": 7}, limits={"max_steps": 5}, lease_ms=60_000, tools=["bash"])
+    async with sandlot.connect(fake.address, token="secret") as client:
+        async with client.trajectory("task", group=("g", 8), submit_feedback="verdict", **asked) as t:
+            assert t.messages == [{"role": "user", "content": "fix it"}]
+            assert t.tools == [{"type": "function"}]
+            assert t.limits.enforced == {"memory_mib": "HARD"}
+        async with client.trajectory("task", group="g"):
+            pass
+    first, second = fake.requests["Create"]
+    assert (first.pool, first.labels["run"], first.limits.max_steps, first.lease_ms) == ("val", "7", 5, 60_000)
+    assert (first.group.id, first.group.size, first.submit_feedback, list(first.tools)) == ("g", 8, 2, ["bash"])
+    assert (second.group.id, second.group.size) == ("g", 0)
+    assert first.attempt_id != second.attempt_id
+    assert ("authorization", "Bearer secret") in fake.metadata
+
+
+async def test_arguments_go_as_json_and_a_string_goes_raw(fake: Fake):
+    async with sandlot.connect(fake.address) as client, client.trajectory("task") as t:
+        await t.bash("ls", timeout_ms=5, step=3)
+        await t.execute("bash", '{"command": "ls"')
+        await t.execute("bash", "half a pair: \ud800")
+        await t.execute("bash", {"command": "half a pair: \ud800"})
+    bash, raw, pair, escaped = fake.requests["Execute"]
+    assert (bash.tool, json.loads(bash.arguments_json)) == ("bash", {"command": "ls"})
+    assert (bash.timeout_ms, bash.step) == (5, 3)
+    assert raw.arguments_json == '{"command": "ls"'
+    assert pair.arguments_json == "half a pair: ?"
+    assert json.loads(escaped.arguments_json)["command"] == "half a pair: \ud800"
+
+
+async def test_a_turn_takes_both_forms_of_tool_calls(fake: Fake):
+    message = trajectory_pb2.ChatMessage(role="tool", content="out", tool_call_id="c1", name="bash")
+    fake.on("Step", trajectory_pb2.Turn(turn=1, observations=[message], terminated=True))
+    async with sandlot.connect(fake.address) as client, client.trajectory("task") as t:
+        turn = await t.step(
+            [
+                {"id": "c1", "name": "bash", "arguments": {"command": "ls"}},
+                {"id": "c2", "type": "function", "function": {"name": "bash", "arguments": "ls"}},
+            ]
+        )
+    sent = fake.requests["Step"][0].calls.calls
+    assert [(call.id, call.name, call.arguments_json) for call in sent] == [
+        ("c1", "bash", '{"command": "ls"}'),
+        ("c2", "bash", "ls"),
+    ]
+    assert turn.observations == [{"role": "tool", "content": "out", "tool_call_id": "c1", "name": "bash"}]
+    assert (turn.reward, turn.terminated, turn.grade) == (None, True, None)
+
+
+async def test_a_result_is_plain_data_that_pickles(fake: Fake):
+    full = trajectory_pb2.Result(step=2, kind=trajectory_pb2.RESULT_KIND_TIMED_OUT, signal=9, text="é")
+    full.timings.command_ms = 12
+    full.left.steps = 98
+    fake.on("Execute", full, trajectory_pb2.Result(kind=99, exit_code=0))
+    async with sandlot.connect(fake.address) as client, client.trajectory("task") as t:
+        result = await t.bash("ls")
+        assert t.left.steps == 98
+        newer = await t.bash("ls")
+    assert pickle.loads(pickle.dumps(result)) == result
+    assert (result.kind, result.exit_code, result.signal, result.text) == ("TIMED_OUT", None, 9, "é")
+    assert (result.timings.command_ms, result.left.steps) == (12, 98)
+    assert (newer.kind, newer.exit_code) == ("99", 0)
+
+
+async def test_a_grade_without_a_reward_is_not_a_zero(fake: Fake):
+    infra = grade_pb2.Grade(validity=grade_pb2.VALIDITY_INFRA, outcome=grade_pb2.OUTCOME_NO_VERDICT, reason="disk")
+    zero = grade_pb2.Grade(validity=grade_pb2.VALIDITY_VALID, outcome=grade_pb2.OUTCOME_UNRESOLVED, reward=0)
+    zero.tests["FAIL_TO_PASS"].failed = 2
+    zero.official_resolved = False
+    fake.on("Grade", infra, zero)
+    async with sandlot.connect(fake.address) as client, client.trajectory("task") as t:
+        look = await t.grade()
+        final = await t.submit()
+        assert t.final_grade == final
+    assert (look.reward, look.validity, look.outcome, look.official_resolved) == (None, "INFRA", "NO_VERDICT", None)
+    assert (final.reward, final.validity, final.tests["FAIL_TO_PASS"].failed) == (0.0, "VALID", 2)
+    assert final.official_resolved is False
+    assert [(call.finalize, bool(call.call_id)) for call in fake.requests["Grade"]] == [(False, True), (True, False)]
+
+
+async def test_leases_are_renewed_at_a_third_for_all_trajectories_in_one_call(fake: Fake):
+    fake.on("Heartbeat", bare("UNAVAILABLE"), lambda call: pb.HeartbeatResponse(gone=[call.trajectory_ids[1]]))
+    async with sandlot.connect(fake.address) as client:
+        async with client.trajectory("task", lease_ms=600) as a, client.trajectory("task", lease_ms=600_000) as b:
+            began = time.monotonic()
+            await until(lambda: len(fake.requests["Heartbeat"]) >= 3)
+            assert time.monotonic() - began < 1.0
+        beats = [set(call.trajectory_ids) for call in fake.requests["Heartbeat"][:3]]
+        assert beats == [{a.id, b.id}, {a.id, b.id}, {a.id}]
+
+
+async def test_a_body_that_raises_releases_and_its_error_comes_out(fake: Fake):
+    fake.on("Release", fault("sandbox", "ABORTED"))
+    async with sandlot.connect(fake.address) as client:
+        with pytest.raises(ZeroDivisionError):
+            async with client.trajectory("task") as t:
+                raise ZeroDivisionError
+    assert list(fake.requests["Release"][0].trajectory_ids) == [t.id]
+
+
+async def test_a_release_that_fails_does_not_fail_the_rollout(fake: Fake, caplog):
+    fake.on("Release", bare("INTERNAL", "internal error"))
+    async with sandlot.connect(fake.address) as client:
+        async with client.trajectory("task"):
+            pass
+    assert "clean-up failed" in caplog.text
+
+
+async def test_a_cancelled_task_releases(fake: Fake):
+    opened = asyncio.Event()
+
+    async def rollout(client: sandlot.Client) -> None:
+        async with client.trajectory("task"):
+            opened.set()
+            await asyncio.Event().wait()
+
+    async with sandlot.connect(fake.address) as client:
+        task = asyncio.create_task(rollout(client))
+        await opened.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(fake.requests["Release"]) == 1
+
+
+async def test_a_cancellation_does_not_cut_a_release_short(fake: Fake):
+    answered = []
+
+    async def slow(request):
+        await asyncio.sleep(0.3)
+        answered.append(request)
+        return pb.ReleaseResponse()
+
+    async def rollout(client: sandlot.Client) -> None:
+        async with client.trajectory("task"):
+            pass
+
+    fake.on("Release", slow)
+    async with sandlot.connect(fake.address) as client:
+        task = asyncio.create_task(rollout(client))
+        await until(lambda: fake.requests["Release"])
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(answered) == 1
+
+
+async def test_release_is_sent_once(fake: Fake):
+    async with sandlot.connect(fake.address) as client:
+        async with client.trajectory("task") as t:
+            await t.release()
+            await t.release()
+    assert len(fake.requests["Release"]) == 1
+
+
+async def test_lists_are_read_page_by_page(fake: Fake):
+    page = pb.ListTasksResponse(tasks=[pb.Task(id="a", playable=True)], next_page_token="2")
+    fake.on("ListTasks", page, pb.ListTasksResponse(tasks=[pb.Task(id="b")]))
+    async with sandlot.connect(fake.address) as client:
+        assert [task.id async for task in client.tasks("playable=true")] == ["a", "b"]
+    assert [(call.filter, call.page_token) for call in fake.requests["ListTasks"]] == [
+        ("playable=true", ""),
+        ("playable=true", "2"),
+    ]
+
+
+async def test_the_rest_of_the_calls_bring_plain_data(fake: Fake):
+    fake.on("Prepare", [pb.PrepareEvent(task_id="a", stage="ready", done=True)])
+    fake.on("GetTrajectory", trajectory_pb2.Trajectory(id="t1", state=trajectory_pb2.STATE_SUBMITTED))
+    fake.on("ListTrajectories", pb.ListTrajectoriesResponse(trajectories=[trajectory_pb2.Trajectory(id="t1")]))
+    fake.on("GetTask", pb.Task(id="a", workdir="/testbed"))
+    fake.on("Interrupt", trajectory_pb2.Trajectory(id="t1"))
+    async with sandlot.connect(fake.address) as client, client.trajectory("task") as t:
+        assert [event.stage async for event in client.prepare(["a"])] == ["ready"]
+        assert (await client.get_trajectory("t1")).state == "SUBMITTED"
+        assert [one.id async for one in client.list_trajectories("state=ACTIVE")] == ["t1"]
+        assert (await client.task("a")).workdir == "/testbed"
+        assert (await client.grade_patch("a", b"diff")).reward == 1.0
+        assert (await client.release(labels={"run": "7"})).cancelled_creates == 0
+        assert (await t.interrupt()).id == "t1"
+    assert fake.requests["Grade"][0].submission.patch == b"diff"
+    assert fake.requests["Release"][0].labels == {"run": "7"}
+
+
+async def test_a_client_outside_its_block_or_its_loop_says_so(fake: Fake):
+    client = sandlot.connect(fake.address)
+    with pytest.raises(RuntimeError, match="async with"):
+        await client.info()
+    async with client:
+        with pytest.raises(RuntimeError, match="one event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(client.info()))
