@@ -1,0 +1,155 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import {
+  type Metadata,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceError,
+  status,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { SandlotError } from "../errors.ts";
+import type { Scopes } from "./authorize.ts";
+import { Malformed } from "./definition.ts";
+
+/** A call as it arrives. */
+export interface Incoming {
+  /** Names the call in the log and in the trailers of an error. */
+  readonly requestId: string;
+  /** `/package.Service/Method`. */
+  readonly path: string;
+  readonly peer: string;
+  readonly metadata: Metadata;
+  readonly request: unknown;
+  /** Fires on cancel, deadline or a lost client, and after the answer. */
+  readonly signal: AbortSignal;
+  /** When the client stops waiting, as performance.now() counts; Infinity = it does not say. */
+  readonly deadline: number;
+  /** As performance.now() counts. */
+  readonly startedAt: number;
+}
+
+/** What a handler gets besides its request. */
+export interface Call extends Incoming {
+  readonly scopes: Scopes;
+}
+
+export type Status = Partial<ServiceError>;
+
+/** What is the same for every call. */
+export interface Frame {
+  /** Throws `unauthenticated` or `forbidden`. */
+  authorize(call: Incoming): Scopes;
+  /** Whatever a handler threw as a status: nothing else does that. */
+  toStatus(error: unknown, call: Incoming): Promise<Status>;
+  /** Called once per call, after the answer was handed over. */
+  finished(call: Incoming, code: status, error?: unknown): void;
+}
+
+/** One plain function per rpc: a promise for unary, an async iterable for streams. */
+export type Handlers<S extends DescService> = { [K in keyof S["method"]]: Handle<S["method"][K]> };
+type Handle<M> = M extends {
+  methodKind: infer Kind;
+  input: infer I extends DescMessage;
+  output: infer O extends DescMessage;
+}
+  ? (
+      request: Kind extends "bidi_streaming" ? AsyncIterable<MessageShape<I> | Malformed> : MessageShape<I>,
+      call: Call,
+    ) => Kind extends "unary" ? Promise<MessageInitShape<O>> : AsyncIterable<MessageInitShape<O>>
+  : never;
+
+type Unary = ServerUnaryCall<unknown, unknown>;
+type Stream = ServerWritableStream<unknown, unknown>;
+type Init = MessageInitShape<DescMessage>;
+type AnyHandler = (request: unknown, call: Call) => unknown;
+
+/** Handlers as grpc-js wants them. */
+export function implementation<S extends DescService>(
+  service: S,
+  handlers: Handlers<S>,
+  frame: Frame,
+): UntypedServiceImplementation {
+  const bind = (method: DescMethod) => {
+    const handler = handlers[method.localName as keyof S["method"]] as AnyHandler; // Handlers<S> proves it
+    const path = `/${service.typeName}/${method.name}`;
+    return method.methodKind === "unary"
+      ? unary(handler, method, path, frame)
+      : streaming(handler, method, path, frame);
+  };
+  return Object.fromEntries(service.methods.map((method) => [method.localName, bind(method)]));
+}
+
+function unary(handler: AnyHandler, { output }: DescMethod, path: string, frame: Frame) {
+  return (call: Unary, done: (error: Status | null, value?: unknown) => void) => {
+    const incoming = arrived(call, path, call.request);
+    const answer = async () => {
+      const about: Call = { ...incoming, scopes: frame.authorize(incoming) };
+      return create(output, (await handler(wellFormed(call.request), about)) as Init);
+    };
+    const run = async () => {
+      try {
+        done(null, await answer());
+        frame.finished(incoming, status.OK);
+      } catch (error) {
+        const failure = await frame.toStatus(error, incoming);
+        done(failure);
+        frame.finished(incoming, failure.code ?? status.UNKNOWN, error);
+      }
+    };
+    void run();
+  };
+}
+
+function streaming(handler: AnyHandler, { output, methodKind }: DescMethod, path: string, frame: Frame) {
+  const run = async (call: Stream): Promise<void> => {
+    const request = methodKind === "bidi_streaming" ? call : call.request;
+    const incoming = arrived(call, path, request);
+    const { signal } = incoming;
+    try {
+      const about: Call = { ...incoming, scopes: frame.authorize(incoming) };
+      for await (const message of handler(wellFormed(request), about) as AsyncIterable<Init>) {
+        if (!call.write(create(output, message))) await once(call, "drain", { signal });
+        signal.throwIfAborted();
+      }
+      call.end();
+      frame.finished(incoming, status.OK);
+    } catch (error) {
+      const failure = await frame.toStatus(error, incoming);
+      call.emit("error", failure);
+      frame.finished(incoming, failure.code ?? status.UNKNOWN, error);
+    }
+  };
+  return (call: Stream) => void run(call);
+}
+
+function wellFormed(request: unknown): unknown {
+  if (request instanceof Malformed) throw new SandlotError("invalid", `The request cannot be read: ${request.reason}`);
+  return request;
+}
+
+function arrived(call: Unary | Stream, path: string, request: unknown): Incoming {
+  const abort = new AbortController();
+  call.on("cancelled", () => abort.abort());
+  if (call.cancelled) abort.abort();
+  const deadline = call.getDeadline();
+  const startedAt = performance.now();
+  return {
+    requestId: requestId(call.metadata),
+    path,
+    peer: call.getPeer(),
+    metadata: call.metadata,
+    request,
+    signal: abort.signal,
+    deadline: startedAt + (typeof deadline === "number" ? deadline : deadline.getTime()) - Date.now(),
+    startedAt,
+  };
+}
+
+/** The client's own `x-request-id` where it sent a harmless one. */
+function requestId(metadata: Metadata): string {
+  const [given] = metadata.get("x-request-id");
+  return typeof given === "string" && /^[\w.-]{1,64}$/.test(given) ? given : randomBytes(8).toString("hex");
+}
