@@ -19,9 +19,9 @@ export const parseUnittest: Parser = (log) => {
       current = undefined;
     } else if (header !== null) {
       current = testId(header[1], header[2]);
-      readResult(header[3] ?? "", current, statuses);
-    } else if (current !== undefined) {
-      readResult(line, current, statuses);
+      if (readResult(header[3] ?? "", current, statuses)) current = undefined;
+    } else if (current !== undefined && readResult(line, current, statuses)) {
+      current = undefined;
     }
   });
   for (const [test, status] of failures) statuses.set(test, status);
@@ -33,20 +33,24 @@ const SECTION = /^(FAIL|ERROR|UNEXPECTED SUCCESS): ([\p{L}\p{N}_]+) \(([^\s()]+)
 /** A test's own line; indented, with parameters after it, for a subtest. */
 const HEADER = /^ *([\p{L}\p{N}_]+) \(([^\s()]+)\)(?=$| \.\.\. | \(| \[)(.*)$/u;
 const RESULTS: readonly (readonly [RegExp, string])[] = [
-  [/(^| \.\.\. )ok$/, "PASSED"],
-  [/(^| \.\.\. )FAIL$/, "FAILED"],
-  [/(^| \.\.\. )ERROR$/, "ERROR"],
-  [/(^| \.\.\. )skipped (['"]).*\2$/, "SKIPPED"],
-  [/(^| \.\.\. )expected failure$/, "XFAIL"],
-  [/(^| \.\.\. )unexpected success$/, "FAILED"],
+  [/(^|(?:^| )\.\.\. )ok$/, "PASSED"],
+  [/(^|(?:^| )\.\.\. )FAIL$/, "FAILED"],
+  [/(^|(?:^| )\.\.\. )ERROR$/, "ERROR"],
+  [/(^|(?:^| )\.\.\. )skipped (['"]).*\2$/, "SKIPPED"],
+  [/(^|(?:^| )\.\.\. )expected failure$/, "XFAIL"],
+  [/(^|(?:^| )\.\.\. )unexpected success$/, "FAILED"],
   /** A test that printed without a line feed before it passed. One that failed has its section. */
   [/ok$/, "PASSED"],
 ];
 
-function readResult(text: string, test: string, statuses: Map<string, string>): void {
+/** True when the test's line is whole: a result that stands apart may be something that the test printed, and a later one counts. */
+function readResult(text: string, test: string, statuses: Map<string, string>): boolean {
   const line = strip(text);
   const result = RESULTS.find(([pattern]) => pattern.test(line));
-  if (result !== undefined) statuses.set(test, result[1]);
+  if (result === undefined) return false;
+  const [pattern, status] = result;
+  statuses.set(test, status);
+  return pattern.exec(line)?.[1]?.endsWith("... ") === true;
 }
 
 /** Python 3.11 and later repeat the method's name after the class. */
