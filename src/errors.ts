@@ -20,6 +20,8 @@ export interface ErrorFacts {
   /** With `busy`: when trying again is worth while. */
   readonly retryAfterMs?: number;
   readonly trajectoryId?: string;
+  /** With `ended`: the summary of the trajectory, as src/trajectory/rollouts.ts has it. */
+  readonly summary?: unknown;
   readonly cause?: unknown;
 }
 

@@ -89,9 +89,17 @@ export interface StepResult {
   readonly replayed: boolean;
 }
 
+/** What to append to the chat after a turn. */
+export interface Observation {
+  readonly role: "tool" | "user";
+  readonly content: string;
+  readonly toolCallId?: string;
+  readonly name?: string;
+}
+
 export interface TurnResult {
   readonly turn: number;
-  readonly observations: readonly (ChatMessage & { readonly toolCallId?: string; readonly name?: string })[];
+  readonly observations: readonly Observation[];
   readonly results: readonly StepResult[];
   readonly reward?: number;
   readonly terminated: boolean;

@@ -1,0 +1,166 @@
+import type { Admission, Lease } from "../admission/admission.ts";
+import type { Environment } from "../environments/environment.ts";
+import type { Environments } from "../environments/prepare.ts";
+import type { Backend, Sandbox } from "../sandbox/sandbox.ts";
+import type { WarmPool } from "../sandbox/warm.ts";
+import type { Catalog } from "../tasks/catalog.ts";
+import type { Task } from "../tasks/task.ts";
+import { schemasOf } from "../tools/table.ts";
+import { attemptDigest, effectiveLimits, newSandboxId, specFor } from "./creation.ts";
+import { openLedger, post } from "./ledger.ts";
+import type { Judge } from "./life.ts";
+import type { Created } from "./lines.ts";
+import type { CreateCall, TrajectoryLimits } from "./rollouts.ts";
+import type { Store } from "./store.ts";
+import { Trajectory, type TrajectoryParts } from "./trajectory.ts";
+
+export interface BirthParts {
+  readonly instance: string;
+  readonly backend: Backend;
+  readonly warm: WarmPool;
+  readonly environments: Environments;
+  readonly catalog: Catalog;
+  readonly slots: Admission;
+  readonly gradingSlots: Admission;
+  readonly judge: Judge;
+  readonly store: Store;
+  readonly defaults: TrajectoryLimits;
+  readonly most: TrajectoryLimits;
+  readonly leaseMs: number;
+}
+
+/** A Create that was looked at and found good. */
+export interface Order {
+  readonly call: CreateCall;
+  readonly task: Task;
+  readonly limits: TrajectoryLimits;
+  readonly leaseMs: number;
+  readonly tools: readonly string[];
+}
+
+/** Makes trajectories: slot, environment, sandbox, journal, in this order; what fails midway leaves nothing. */
+export class Births {
+  readonly #parts: BirthParts;
+  readonly #over: TrajectoryParts["over"];
+
+  constructor(parts: BirthParts, over: TrajectoryParts["over"]) {
+    this.#parts = parts;
+    this.#over = over;
+  }
+
+  /** Faults `not_found` (task) and `invalid` before anything waits. */
+  order(call: CreateCall): Order {
+    const { catalog, defaults, most, leaseMs } = this.#parts;
+    const task = catalog.get(call.taskId);
+    const tools = call.tools.length > 0 ? call.tools : task.agent.tools;
+    schemasOf(tools);
+    const limits = effectiveLimits(
+      call.limits,
+      { ...defaults, gradeMs: Math.min(task.grader.timeoutMs, most.gradeMs) },
+      most,
+    );
+    return { call, task, limits, leaseMs: call.leaseMs || leaseMs, tools };
+  }
+
+  async bear(order: Order, signal: AbortSignal): Promise<Trajectory> {
+    const { slots } = this.#parts;
+    const { attemptId, pool, group, labels } = order.call;
+    const arrived = performance.now();
+    const owner = labels["run_id"] ?? "";
+    const lease = await slots.acquire({ pool, ...(group ? { group } : {}), key: attemptId, owner, signal });
+    try {
+      return await this.#prepared(order, lease, { arrived, admitted: performance.now() }, signal);
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
+  }
+
+  /** Takes hold of a trajectory whose journal and sandbox an earlier server left. */
+  readopt(parts: Omit<TrajectoryParts, "judge" | "freed" | "over">): Trajectory {
+    const { slots, environments, judge } = this.#parts;
+    const { environment, call } = parts.ledger.created;
+    const lease = parts.sandbox ? slots.adopt({ pool: call.pool, key: call.attemptId }) : undefined;
+    const freeEnvironment = parts.sandbox ? environments.acquire(environment.key) : undefined;
+    const freed = (): void => {
+      lease?.release();
+      freeEnvironment?.();
+    };
+    return new Trajectory({ ...parts, judge, freed, over: this.#over });
+  }
+
+  async #prepared(
+    order: Order,
+    lease: Lease,
+    times: { arrived: number; admitted: number },
+    signal: AbortSignal,
+  ): Promise<Trajectory> {
+    const { environments } = this.#parts;
+    const environment = await environments.prepare(order.task.environment, { signal });
+    const freeEnvironment = environments.acquire(environment.key);
+    const freed = (): void => {
+      lease.release();
+      freeEnvironment();
+    };
+    try {
+      const prepared = performance.now();
+      const sandbox = await this.#sandbox(environment, order.limits, signal);
+      return await this.#begin(order, environment, sandbox, { ...times, prepared, freed });
+    } catch (error) {
+      freeEnvironment();
+      throw error;
+    }
+  }
+
+  async #sandbox(environment: Environment, limits: TrajectoryLimits, signal: AbortSignal): Promise<Sandbox> {
+    const { warm, backend, instance } = this.#parts;
+    const spec = specFor(environment, newSandboxId(instance), limits);
+    const sandbox = (await warm.take(spec)) ?? (await backend.create(spec, signal));
+    if (!signal.aborted) return sandbox;
+    await sandbox.dispose();
+    throw signal.reason;
+  }
+
+  async #begin(
+    { call, task, limits, leaseMs, tools }: Order,
+    environment: Environment,
+    sandbox: Sandbox,
+    times: { arrived: number; admitted: number; prepared: number; freed: () => void },
+  ): Promise<Trajectory> {
+    const { store, judge, backend } = this.#parts;
+    const now = performance.now();
+    const created: Created = {
+      type: "created",
+      version: 1,
+      at: Date.now(),
+      id: sandbox.id,
+      digest: attemptDigest(call),
+      call,
+      limits,
+      leaseMs,
+      tools,
+      environment,
+      workdir: sandbox.workdir,
+      backend: backend.name,
+      enforced: sandbox.enforced,
+      timings: {
+        queuedMs: Math.round(times.admitted - times.arrived),
+        prepareMs: Math.round(times.prepared - times.admitted),
+        sandboxMs: Math.round(now - times.prepared),
+        commandMs: 0,
+        gradeMs: 0,
+        serverMs: Math.round(now - times.arrived),
+      },
+    };
+    try {
+      const journal = store.open(created.id);
+      const ledger = openLedger(created);
+      post(ledger, created, journal.append(created));
+      return new Trajectory({ ledger, journal, sandbox, task, judge, freed: times.freed, over: this.#over });
+    } catch (error) {
+      store.remove(created.id);
+      await sandbox.dispose();
+      throw error;
+    }
+  }
+}

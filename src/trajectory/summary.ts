@@ -1,0 +1,63 @@
+import { pathToFileURL } from "node:url";
+import { promptOf } from "../tasks/prompt.ts";
+import { schemasOf } from "../tools/table.ts";
+import type { Life } from "./life.ts";
+import type { Created, Ended } from "./lines.ts";
+import type { State, Summary } from "./rollouts.ts";
+
+/** A live trajectory as clients see it; `full` adds prompt and tools. */
+export function summarise(
+  life: Pick<Life, "ledger" | "meter" | "task">,
+  { state, leaseMsLeft, full, path }: { state: State; leaseMsLeft: number; full: boolean; path: string },
+): Summary {
+  const { created, lastStep, final, ended } = life.ledger;
+  return {
+    ...base(created, path),
+    state,
+    ...(ended ? { ending: ended.ending } : final ? { ending: "SUBMITTED" as const } : {}),
+    messages: full ? promptOf(life.task, created.workdir) : [],
+    tools: full ? schemasOf(created.tools) : [],
+    lastStep,
+    ...(final ? { grade: { ...final.grade, submitted: final.submitted } } : {}),
+    ...(ended ? {} : { leaseUntil: new Date(Date.now() + leaseMsLeft) }),
+    left: life.meter.left(),
+  };
+}
+
+/** An ended trajectory, known by the first and the last line of its journal. */
+export function summariseEnded(created: Created, ended: Ended, path: string): Summary {
+  const { limits } = created;
+  return {
+    ...base(created, path),
+    state: "ENDED",
+    ending: ended.ending,
+    messages: [],
+    tools: [],
+    lastStep: ended.lastStep,
+    ...(ended.grade ? { grade: ended.grade } : {}),
+    left: {
+      steps: Math.max(0, limits.maxSteps - ended.lastStep),
+      turns: Math.max(0, limits.maxTurns - ended.turns),
+      wallMs: Math.max(0, limits.wallMs - ended.wallUsedMs),
+    },
+  };
+}
+
+function base(created: Created, path: string) {
+  const { call, id, limits, environment, timings, at } = created;
+  return {
+    id,
+    taskId: call.taskId,
+    attemptId: call.attemptId,
+    pool: call.pool,
+    ...(call.group ? { group: call.group } : {}),
+    labels: call.labels,
+    limits,
+    enforced: created.enforced,
+    createdAt: new Date(at),
+    timings,
+    environmentKey: environment.key,
+    recordUri: pathToFileURL(path).href,
+    workdir: created.workdir,
+  };
+}
