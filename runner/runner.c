@@ -574,6 +574,7 @@ static void begin(struct connection *n, int op, const char *id, const uint8_t *b
   struct call *c = find(id);
   if (!c) {
     c = make_call(id, op, &r, words);
+    if (n->staged >= 0) lseek(n->staged, 0, SEEK_SET);
     int failure = n->stage_error ? n->stage_error : launch(c, op, &r, words, n->staged);
     if (failure) finish(c, &(struct ending){ NOT_STARTED, failure, 0 });
   }

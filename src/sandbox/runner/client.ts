@@ -1,21 +1,35 @@
-import type { ExecOptions, ExecResult, FileContent, FileOptions } from "../sandbox.ts";
+import { randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SandlotError } from "../../errors.ts";
+import type { FileContent, FileOptions, OutputChunk } from "../sandbox.ts";
+import type { Call, Ending } from "./call.ts";
+import {
+  execRequest,
+  type FileAnswer,
+  type RunnerExecOptions,
+  type RunnerExecResult,
+  readAnswer,
+  readRequest,
+  toExecResult,
+  writeAnswer,
+  writeRequest,
+} from "./calls.ts";
+import {
+  decodeDone,
+  decodeHello,
+  decodeOutput,
+  encodeFrame,
+  type Frame,
+  FrameReader,
+  type HelloReply,
+  MalformedFrame,
+  Op,
+} from "./frames.ts";
+import { openSocket, RunnerGone } from "./socket.ts";
 
-/**
- * The runner is not there any more: its socket refuses or has vanished, or another runner answers in its place. Commands that were under way have no result.
- * The backend decides what that means.
- */
-export class RunnerGone extends Error {
-  override readonly name = "RunnerGone";
-}
-
-/** `ExecOptions` with the sandbox's defaults filled in. */
-export interface RunnerExecOptions extends ExecOptions {
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
-}
-
-/** What the runner knows of a command; out-of-memory kills are counted outside, by the backend. */
-export type RunnerExecResult = Omit<ExecResult, "oomKills">;
+export type { RunnerExecOptions, RunnerExecResult } from "./calls.ts";
+export { RunnerGone } from "./socket.ts";
 
 export interface RunnerCall {
   readonly id: string;
@@ -30,67 +44,261 @@ export interface RunnerClientOptions {
   readonly spillPrefix?: string;
 }
 
+const protocolVersion = 1;
+const reconnectPausesMs = [0, 10, 50, 250, 1000];
+const fileTimeoutMs = 30_000;
+const fileAttempts = 3;
+
 /**
  * One connection to the runner of one sandbox, shared by any number of calls. A connection that breaks while the runner lives is made again and every call goes
  * on where it was; when the runner itself is gone, calls reject with `RunnerGone`. Idle, it costs a socket and does not keep the process alive.
  */
 export class RunnerClient implements AsyncDisposable {
-  /** A random number of the running runner, as hex: the same after a reconnect means that no result was lost. */
-  readonly instance: string;
+  #instance = "";
+  readonly #path: string;
+  readonly #spillPrefix: string;
+  readonly #calls = new Map<string, Call>();
+  /** Requests that are answered by a HELLO with their token: whatever was sent before it has then been dealt with. */
+  readonly #errands = new Map<string, Errand>();
+  #socket: Socket | undefined;
+  #opening: Promise<void> | undefined;
+  #closed = false;
+  #fruitless = 0;
 
-  private constructor(instance: string) {
-    this.instance = instance;
+  private constructor(path: string, options: RunnerClientOptions) {
+    this.#path = path;
+    this.#spillPrefix = options.spillPrefix ?? "/tmp/output-";
   }
 
   /** `socketPath` may be longer than a socket address allows. Rejects with `RunnerGone` when nobody listens (after `appearTimeoutMs`). */
-  static connect(_socketPath: string, _options: RunnerClientOptions = {}): Promise<RunnerClient> {
-    return Promise.reject(new Error("not built yet"));
+  static async connect(socketPath: string, options: RunnerClientOptions = {}): Promise<RunnerClient> {
+    const client = new RunnerClient(socketPath, options);
+    client.#adopt(await openSocket(socketPath, options.appearTimeoutMs ?? 0));
+    try {
+      await client.#errand([]);
+    } catch (error) {
+      await client.close();
+      throw error;
+    }
+    return client;
+  }
+
+  /** A random number of the running runner, as hex: the same as before means that no result was lost. */
+  get instance(): string {
+    return this.#instance;
   }
 
   /** See `Sandbox.exec`. Rejects with `options.signal`'s reason when that ends the waiting, with `RunnerGone`, else resolves. */
-  exec(_argv: readonly string[], _options: RunnerExecOptions): Promise<RunnerExecResult> {
-    return Promise.reject(new Error("not built yet"));
+  async exec(argv: readonly string[], options: RunnerExecOptions): Promise<RunnerExecResult> {
+    return toExecResult(await this.#call(execRequest(argv, options, this.#spillPrefix), options));
   }
 
   /** Resolves when the runner has taken note; the command's `exec` resolves when its processes are dead. */
-  interrupt(_callId: string): Promise<void> {
-    return Promise.reject(new Error("not built yet"));
+  async interrupt(callId: string): Promise<void> {
+    await this.#errand([encodeFrame(Op.interrupt, callId)]);
   }
 
   /** `maxBytes` defaults to, and is at most, 64 MiB. The result is kept under its call id like that of a command. */
-  readFile(_path: string, _options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent> {
-    return Promise.reject(new Error("not built yet"));
+  readFile(path: string, options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent> {
+    const call = () => readRequest(path, options.callId, options.maxBytes, fileTimeoutMs);
+    return this.#file(call, readAnswer, options);
   }
 
+  /** `data` has at most 64 MiB. Without `mode` a new file gets 0644 and an old one keeps its own. */
   writeFile(
-    _path: string,
-    _data: Uint8Array,
-    _options: FileOptions & { readonly mode?: number },
+    path: string,
+    data: Uint8Array,
+    options: FileOptions & { readonly mode?: number },
   ): Promise<{ readonly failure?: string }> {
-    return Promise.reject(new Error("not built yet"));
+    const call = () => writeRequest(path, data, { ...options, timeoutMs: fileTimeoutMs });
+    return this.#file(call, writeAnswer, options);
   }
 
   /** Forgets the finished call of that id, and those that begin with it and a dot. */
-  acknowledge(_callId: string): Promise<void> {
-    return Promise.reject(new Error("not built yet"));
+  async acknowledge(callId: string): Promise<void> {
+    await this.#errand([encodeFrame(Op.acknowledge, callId)]);
   }
 
   /** All calls that the runner still knows, running or kept. */
-  calls(): Promise<readonly RunnerCall[]> {
-    return Promise.reject(new Error("not built yet"));
+  async calls(): Promise<readonly RunnerCall[]> {
+    return (await this.#errand([])).calls;
   }
 
   /** Asks the runner to kill everything it started and to leave. Resolves when its socket has closed. */
-  shutdown(): Promise<void> {
-    return Promise.reject(new Error("not built yet"));
+  async shutdown(): Promise<void> {
+    await this.#errand([encodeFrame(Op.shutdown, "")]).catch((error: unknown) => {
+      if (!(error instanceof RunnerGone)) throw error;
+    });
+    await this.close();
   }
 
   /** Ends the connection only; calls that wait reject with `RunnerGone`. Commands go on, another client may attach. */
-  close(): Promise<void> {
-    return Promise.reject(new Error("not built yet"));
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#socket?.destroy();
+    this.#fail(new RunnerGone("the connection to the runner was closed on this side"));
+    await this.#opening?.catch(() => undefined);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+
+  /** A reader or writer that processes inside killed, or whose bytes were dropped, is sent again: it does no harm twice. */
+  async #file<T>(request: () => Call, answer: (ending: Ending) => FileAnswer<T>, options: FileOptions): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const { again, value } = answer(await this.#call(request(), options));
+      if (!again || attempt === fileAttempts) return value;
+      await this.acknowledge(options.callId);
+    }
+  }
+
+  /** Joins the call of that id if this client waits for it already. */
+  #call(fresh: Call, options: { onOutput?: (chunk: OutputChunk) => void; signal?: AbortSignal }): Promise<Ending> {
+    options.signal?.throwIfAborted();
+    const call = this.#calls.get(fresh.id) ?? fresh;
+    const needsFrames = call === fresh || (options.onOutput !== undefined && !call.isLive);
+    const ending = call.wait(options.onOutput, options.signal, () => this.#abandon(call));
+    this.#calls.set(call.id, call);
+    if (needsFrames) this.#send(() => call.frames());
+    return ending;
+  }
+
+  #abandon(call: Call): void {
+    if (call.isAwaited) return;
+    this.#calls.delete(call.id);
+    if (this.#socket !== undefined) this.#send(() => [encodeFrame(Op.detach, call.id)]);
+  }
+
+  #errand(frames: readonly Buffer[]): Promise<HelloReply> {
+    const token = randomBytes(8).toString("hex");
+    return new Promise((resolve, reject) => {
+      this.#errands.set(token, { frames: [...frames, encodeFrame(Op.hello, token)], resolve, reject });
+      this.#send(() => this.#errands.get(token)?.frames ?? []);
+    });
+  }
+
+  /** On an open connection at once; else opening one sends whatever is pending. */
+  #send(frames: () => readonly Buffer[]): void {
+    if (this.#closed) {
+      this.#fail(new RunnerGone("the connection to the runner was closed on this side"));
+    } else if (this.#socket !== undefined) {
+      writeFrames(this.#socket, frames());
+    } else {
+      this.#reopen();
+    }
+    this.#holdProcess();
+  }
+
+  #reopen(): void {
+    this.#opening ??= this.#open()
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#opening = undefined;
+      });
+  }
+
+  async #open(): Promise<void> {
+    const pauseMs = reconnectPausesMs[this.#fruitless++];
+    if (pauseMs === undefined) throw new RunnerGone("the runner closes every connection that is made to it");
+    await sleep(pauseMs);
+    const socket = await openSocket(this.#path, 0);
+    if (this.#closed) {
+      socket.destroy();
+      return;
+    }
+    this.#adopt(socket);
+    writeFrames(socket, [encodeFrame(Op.hello, ""), ...this.#pendingFrames()]);
+  }
+
+  #pendingFrames(): Buffer[] {
+    return [
+      ...[...this.#calls.values()].flatMap((call) => call.frames()),
+      ...[...this.#errands.values()].flatMap((errand) => errand.frames),
+    ];
+  }
+
+  #adopt(socket: Socket): void {
+    const reader = new FrameReader();
+    this.#socket = socket;
+    socket.on("data", (arrived) => {
+      try {
+        for (const frame of reader.push(arrived)) this.#hear(frame);
+      } catch (error) {
+        if (!(error instanceof MalformedFrame)) throw error;
+        socket.destroy(error);
+      }
+      this.#holdProcess();
+    });
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      if (this.#socket !== socket) return;
+      this.#socket = undefined;
+      if (!this.#closed && this.#calls.size + this.#errands.size > 0) this.#reopen();
+    });
+    this.#holdProcess();
+  }
+
+  #hear(frame: Frame): void {
+    if (frame.op === Op.helloReply) {
+      this.#welcome(frame.id, decodeHello(frame.body));
+    } else if (frame.op === Op.output) {
+      this.#fruitless = 0;
+      this.#calls.get(frame.id)?.hear(decodeOutput(frame.body));
+    } else if (frame.op === Op.done) {
+      const done = decodeDone(frame.body);
+      this.#fruitless = 0;
+      const call = this.#calls.get(frame.id);
+      this.#calls.delete(frame.id);
+      call?.end(done);
+    } else {
+      throw new MalformedFrame(`a frame of the unknown kind ${frame.op}`);
+    }
+  }
+
+  #welcome(token: string, hello: HelloReply): void {
+    if (hello.version !== protocolVersion) {
+      const words = `the runner speaks version ${hello.version} of its protocol, this server ${protocolVersion}; build it anew`;
+      this.#fail(new SandlotError("sandbox", words));
+      return;
+    }
+    if (this.#instance !== "" && this.#instance !== hello.instance) {
+      this.#fail(new RunnerGone("another runner answers in the place of the one that was asked"));
+      this.#socket?.destroy();
+      this.#closed = true;
+      return;
+    }
+    this.#instance = hello.instance;
+    const errand = this.#errands.get(token);
+    if (errand === undefined) return;
+    this.#fruitless = 0;
+    this.#errands.delete(token);
+    errand.resolve(hello);
+  }
+
+  #fail(reason: unknown): void {
+    const waiting = [...this.#calls.values()];
+    const errands = [...this.#errands.values()];
+    this.#calls.clear();
+    this.#errands.clear();
+    for (const call of waiting) call.fail(reason);
+    for (const errand of errands) errand.reject(reason);
+  }
+
+  #holdProcess(): void {
+    if (this.#calls.size + this.#errands.size > 0) this.#socket?.ref();
+    else this.#socket?.unref();
+  }
+}
+
+interface Errand {
+  readonly frames: readonly Buffer[];
+  readonly resolve: (hello: HelloReply) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+function writeFrames(socket: Socket, frames: readonly Buffer[]): void {
+  socket.cork();
+  for (const frame of frames) socket.write(frame);
+  socket.uncork();
 }
