@@ -1,0 +1,163 @@
+import { type Document, LineCounter, parseDocument } from "yaml";
+import { z } from "zod";
+import { SandlotError } from "./errors.ts";
+
+/** Every setting of a server. `config/sandlot.yaml` says what each is for; a key that is not here stops the start. */
+
+const Count = z.int().min(1);
+const Ms = z.int().min(1);
+const Auto = z.literal("auto");
+
+const limits = (defaults: Readonly<Record<LimitName, number>>) =>
+  z
+    .strictObject({
+      max_steps: Count.default(defaults.max_steps),
+      max_turns: Count.default(defaults.max_turns),
+      wall_ms: Ms.default(defaults.wall_ms),
+      command_ms: Ms.default(defaults.command_ms),
+      /** 0 = off. */
+      no_output_ms: z.int().min(0).default(defaults.no_output_ms),
+      output_bytes: Count.default(defaults.output_bytes),
+      memory_mib: Count.default(defaults.memory_mib),
+      cpu_milli: Count.default(defaults.cpu_milli),
+      pids: Count.default(defaults.pids),
+      disk_mib: Count.default(defaults.disk_mib),
+      grade_ms: Ms.default(defaults.grade_ms),
+    })
+    .prefault({});
+
+type LimitName =
+  | "max_steps"
+  | "max_turns"
+  | "wall_ms"
+  | "command_ms"
+  | "no_output_ms"
+  | "output_bytes"
+  | "memory_mib"
+  | "cpu_milli"
+  | "pids"
+  | "disk_mib"
+  | "grade_ms";
+
+const MINUTE = 60_000;
+
+const DEFAULTS: Readonly<Record<LimitName, number>> = {
+  max_steps: 100,
+  max_turns: 100,
+  wall_ms: 60 * MINUTE,
+  command_ms: 2 * MINUTE,
+  no_output_ms: 0,
+  output_bytes: 16 * 1024,
+  memory_mib: 2_048,
+  cpu_milli: 1_000,
+  pids: 512,
+  disk_mib: 4_096,
+  grade_ms: 30 * MINUTE,
+};
+
+const MOST: Readonly<Record<LimitName, number>> = {
+  max_steps: 10_000,
+  max_turns: 10_000,
+  wall_ms: 24 * 60 * MINUTE,
+  command_ms: 6 * 60 * MINUTE,
+  no_output_ms: 6 * 60 * MINUTE,
+  output_bytes: 1024 * 1024,
+  memory_mib: 65_536,
+  cpu_milli: 64_000,
+  pids: 32_768,
+  disk_mib: 262_144,
+  grade_ms: 6 * 60 * MINUTE,
+};
+
+const BackendConfig = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("oci"),
+    runtime: z.enum(["auto", "crun", "runc"]).default("auto"),
+    disk: z.enum(["auto", "quota", "loop", "watched"]).default("auto"),
+  }),
+  z.strictObject({
+    type: z.literal("process"),
+    commands_run_unprotected_on_this_host: z.literal(true),
+  }),
+]);
+
+const Pool = z.strictObject({
+  slots: z.union([Count, Auto]).default("auto"),
+  queue: z.int().min(0).default(4_096),
+  priority: z.int().min(0).max(100).default(50),
+});
+
+export const Config = z.strictObject({
+  listen: z.string().default("127.0.0.1:50051"),
+  /** Empty = `$XDG_STATE_HOME/sandlot`. */
+  state_dir: z.string().default(""),
+  tasks: z
+    .strictObject({ bundled: z.boolean().default(true), files: z.array(z.string().min(1)).default([]) })
+    .prefault({}),
+  repositories: z.array(z.string().min(1)).default([]),
+  interpreters: z.array(z.string().min(1)).default([]),
+  backend: BackendConfig.prefault({ type: "oci" }),
+  pools: z.record(z.string().regex(/^[\w.-]{1,64}$/), Pool).prefault({ default: {} }),
+  grading: z.strictObject({ slots: z.union([Count, Auto]).default("auto") }).prefault({}),
+  warm: z.strictObject({ per_environment: z.int().min(0).default(2), total: z.int().min(0).default(16) }).prefault({}),
+  lease_ms: Ms.default(15 * MINUTE),
+  limits: z.strictObject({ defaults: limits(DEFAULTS), most: limits(MOST) }).prefault({}),
+  records: z.strictObject({ days: z.number().min(0).default(7) }).prefault({}),
+  environments: z
+    .strictObject({ max_gib: z.number().min(0).default(20), command_ms: Ms.default(30 * MINUTE) })
+    .prefault({}),
+  log: z.strictObject({ level: z.enum(["error", "warn", "info", "debug"]).default("info") }).prefault({}),
+});
+
+export type Config = z.infer<typeof Config>;
+export type LimitsConfig = Config["limits"]["defaults"];
+
+/** Reads a configuration. Fault `invalid` with every problem as `NAME:LINE:COLUMN: path: message`, so that an editor can jump to it. */
+export function parseConfig(text: string, name: string): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number): string => {
+    const { line, col } = lines.linePos(offset);
+    return `${name}:${line}:${col}`;
+  };
+  if (document.errors.length > 0) throw wrong(document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`));
+  const parsed = Config.safeParse(document.toJS() ?? {});
+  if (parsed.success) return parsed.data;
+  throw wrong(
+    parsed.error.issues.map(
+      (issue) => `${at(offsetOf(document, issue))}: ${issue.path.join(".") || "(top)"}: ${issue.message}`,
+    ),
+  );
+}
+
+const wrong = (problems: readonly string[]): SandlotError =>
+  new SandlotError("invalid", problems.join("\n"), { field: "config" });
+
+/** Where the value (or, for an unknown key, the key) stands; a missing one points at what should hold it. */
+function offsetOf(document: Document.Parsed, issue: z.core.$ZodIssue): number {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    const holder: unknown = path.length === 0 ? document.contents : document.getIn(path, true);
+    const key = keysOf(holder).find(({ value }) => value === issue.keys[0]);
+    if (key) return key.offset;
+  }
+  for (let depth = path.length; depth > 0; depth--) {
+    const offset = startOf(document.getIn(path.slice(0, depth), true));
+    if (offset !== undefined) return offset;
+  }
+  return startOf(document.contents) ?? 0;
+}
+
+function keysOf(node: unknown): readonly { readonly value: unknown; readonly offset: number }[] {
+  if (typeof node !== "object" || node === null || !("items" in node) || !Array.isArray(node.items)) return [];
+  return node.items.flatMap((pair: { key?: { value?: unknown } }) => {
+    const offset = startOf(pair.key);
+    return offset === undefined ? [] : [{ value: pair.key?.value, offset }];
+  });
+}
+
+function startOf(node: unknown): number | undefined {
+  if (typeof node !== "object" || node === null || !("range" in node) || !Array.isArray(node.range)) return undefined;
+  const [start]: unknown[] = node.range;
+  return typeof start === "number" ? start : undefined;
+}
