@@ -1,0 +1,22 @@
+import { parseArgs } from "node:util";
+import { type Row, table } from "./measure.ts";
+import { benchSandbox } from "./sandbox.ts";
+import { benchTax } from "./tax.ts";
+
+const BENCHES: Readonly<Record<string, (say: (line: string) => void) => Promise<Row[]>>> = {
+  sandbox: benchSandbox,
+  tax: benchTax,
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean", default: false } },
+});
+const bench = BENCHES[positionals[0] ?? ""];
+if (!bench) {
+  process.stderr.write(`usage: scripts/bench NAME [--json], NAME one of ${Object.keys(BENCHES).join(", ")}\n`);
+  process.exit(2);
+}
+const rows = await bench((line) => process.stderr.write(`${line}\n`));
+for (const row of rows) if (values.json) process.stdout.write(`${JSON.stringify(row)}\n`);
+if (!values.json) process.stdout.write(`${table(rows)}\n`);
