@@ -108,7 +108,7 @@ function packEnded(summary: Summary): Any {
     ...summary,
     messages: [],
     tools: [],
-    ...(grade && { grade: { ...grade, reason: clipped(grade.reason, 300), patch: new Uint8Array(), leftOut: [] } }),
+    ...(grade && { grade: { ...grade, reason: clipped(grade.reason, 300), patchBase64: "", leftOut: [] } }),
   };
   const whole = create(TrajectoryEndedSchema, { trajectory: encodeTrajectory(slim, NOTHING_HIDDEN) });
   if (toBinary(TrajectoryEndedSchema, whole).length <= MAX_SUMMARY_BYTES) return anyPack(TrajectoryEndedSchema, whole);
