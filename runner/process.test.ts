@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { RunnerGone } from "../src/sandbox/runner/client.ts";
+import { RunnerClient, RunnerGone } from "../src/sandbox/runner/client.ts";
 import type { OutputChunk } from "../src/sandbox/sandbox.ts";
 import { bash, eventually, freshId, type StartedRunner, startProcessRunner, text } from "./started.ts";
 
@@ -77,6 +77,7 @@ describe("a command", () => {
   it("that cannot be encoded is refused with a reason", async () => {
     await expect(bash(runner.client, "echo \0")).rejects.toMatchObject({ fault: "invalid" });
     await expect(bash(runner.client, "true", { callId: "a/b" })).rejects.toMatchObject({ fault: "invalid" });
+    await expect(runner.client.exec([], { callId: "e", cwd: "/", env: {}, timeoutMs: 1 })).rejects.toMatchObject({ fault: "invalid" });
     await expect(bash(runner.client, "x".repeat(5_000_000))).rejects.toMatchObject({ fault: "invalid" });
   });
 });
@@ -297,14 +298,24 @@ describe("the runner", () => {
 
   it("serves a client again whose connection broke, calls under way included", async () => {
     await using own = await startProcessRunner();
-    const before = own.client.instance;
-    const begun = Promise.withResolvers<void>();
-    const result = bash(own.client, "echo a; sleep 0.3; echo b", { onOutput: () => begun.resolve() });
-    await begun.promise;
-    // A frame that the runner refuses makes it close the connection.
-    await expect(own.client.exec([], { callId: "empty", cwd: "/", env: {}, timeoutMs: 1000 })).rejects.toBeInstanceOf(Error);
+    const links: Socket[] = [];
+    const relay = createServer((near) => {
+      const far = connect(own.socketPath);
+      links.push(near.on("error", () => far.destroy()));
+      near.pipe(far).pipe(near);
+    }).listen(join(own.folder, "relay"));
+    await using client = await RunnerClient.connect(join(own.folder, "relay"), { appearTimeoutMs: 1000 });
+    const file = join(own.folder, "go");
+    const result = bash(client, `echo a; until [ -e ${file} ]; do sleep 0.01; done; echo b`, {
+      onOutput: (chunk) => {
+        if (chunk.offset === 0) links[0]?.destroy();
+      },
+    });
+    await eventually("the client is back", () => links.length === 2);
+    writeFileSync(file, "");
     expect(text(await result)).toBe("a\nb\n");
-    expect(own.client.instance).toBe(before);
+    expect(client.instance).toBe(own.client.instance);
+    relay.close();
   });
 
   it("goes when it is asked to, or told by TERM, or when its folder goes, and takes its processes along", async () => {
@@ -328,7 +339,6 @@ describe("the runner", () => {
   it("is reached by a path longer than a socket address", async () => {
     const deep = join(runner.folder, "d".repeat(120));
     symlinkSync(join(runner.folder, "control"), deep);
-    const { RunnerClient } = await import("../src/sandbox/runner/client.ts");
     await using client = await RunnerClient.connect(join(deep, "sock"));
     expect(client.instance).toBe(runner.client.instance);
   });

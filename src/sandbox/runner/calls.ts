@@ -23,6 +23,7 @@ export interface FileAnswer<T> {
 }
 
 export function execRequest(argv: readonly string[], options: RunnerExecOptions, spillPrefix: string): Call {
+  if (argv.length === 0) throw new SandlotError("invalid", "a command has at least one word, got none");
   const keepBytes = options.keepBytes ?? defaultKeepBytes;
   const environment = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
   const state = options.captureState === true ? Flag.captureState : 0;
