@@ -1,0 +1,206 @@
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rename, rmdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import { SandlotError } from "../../errors.ts";
+import type { BareBackend } from "../guarded.ts";
+import { lives } from "../identity.ts";
+import { readRecord, type SandboxRecord } from "../record.ts";
+import { RunnerClient, RunnerGone } from "../runner/client.ts";
+import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
+import { Turnstile } from "../turnstile.ts";
+import { Cgroup, type Cgroups, listCgroups } from "./cgroup.ts";
+import { cgroupPath, checkViews, type Ground, make, type Viewed } from "./create.ts";
+import { DiskWatch } from "./disk-watch.ts";
+import { OciSandbox } from "./oci-sandbox.ts";
+import { placesOf } from "./places.ts";
+import { endProcesses, removeBytes } from "./teardown.ts";
+
+type Disk = "folder" | "image";
+
+/** Sandboxes by an OCI runtime on overlayfs. Made by `openOci`. */
+export class OciBackend implements BareBackend {
+  readonly name = "oci";
+  readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true };
+  readonly enforced: Enforced;
+  readonly #ground: Ground;
+  readonly #disk: Disk;
+  readonly #watch: DiskWatch;
+  readonly #launches = new Turnstile(Math.max(4, 2 * availableParallelism()));
+  readonly #open = new Map<string, OciSandbox>();
+  /** Creates and removals under way, by id: a removal waits for what came before it. */
+  readonly #busy = new Map<string, Promise<unknown>>();
+
+  constructor(ground: Ground, disk: Disk) {
+    this.#ground = ground;
+    this.#disk = disk;
+    this.#watch = new DiskWatch(ground.launcher);
+    this.enforced = enforcedBy(ground.cgroups, disk);
+  }
+
+  create(spec: SandboxSpec, signal?: AbortSignal): Promise<OciSandbox> {
+    return this.#create(spec, this.#disk, signal);
+  }
+
+  async reopen(id: string): Promise<OciSandbox | undefined> {
+    const known = this.#open.get(id);
+    if (known !== undefined) return (await known.alive()) ? known : undefined;
+    const record = await this.#record(id);
+    if (record?.identity === undefined || !lives(record.identity)) return undefined;
+    const places = placesOf(this.#ground.stateDir, id, record.disk);
+    const cgroup = this.#cgroup(record.identity.pid, id);
+    await cgroup?.thaw(); // frozen by a server that was killed
+    try {
+      const client = await RunnerClient.connect(places.socket, { appearTimeoutMs: 5_000 });
+      return this.#adopt(record, client);
+    } catch (error) {
+      if (error instanceof RunnerGone) return undefined;
+      throw error;
+    }
+  }
+
+  async list(): Promise<readonly string[]> {
+    const { stateDir, instance, cgroups } = this.#ground;
+    const folders = await readdir(join(stateDir, "sandboxes")).catch(() => []);
+    const groups = cgroups === undefined ? [] : await listCgroups(cgroups, `/sandlot-${instance}`);
+    const runtime = await readdir(join(stateDir, "runtime")).catch(() => []);
+    const all = new Set([...folders, ...groups, ...runtime]);
+    return [...all].filter((id) => id.startsWith(`sandlot-${instance}-`));
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#open.get(id)?.dispose();
+    await this.#inTurn(id, () => this.#removeRemains(id));
+  }
+
+  async buildLayer(spec: SandboxSpec, target: string, work: (sandbox: OciSandbox) => Promise<void>): Promise<void> {
+    if (existsSync(target)) throw new SandlotError("invalid", `the layer's folder exists already: ${target}`);
+    const sandbox = await this.#create(spec, "folder", undefined);
+    try {
+      await work(sandbox);
+      if (!(await sandbox.alive())) {
+        throw new SandlotError("task", sandbox.endedByItself() ?? "the sandbox ended while the layer was built");
+      }
+      await sandbox.stop();
+      const upper = join(sandbox.folder, "upper");
+      await this.#sync(upper);
+      await mkdir(dirname(target), { recursive: true });
+      await rename(upper, target);
+    } finally {
+      await sandbox.dispose();
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#busy.values());
+    this.#watch[Symbol.dispose]();
+    await Promise.all([...this.#open.values()].map((sandbox) => sandbox.detach()));
+    await this.#ground.launcher.close();
+    const groups = Cgroup.at(this.#ground.cgroups ?? NO_CGROUPS, `/sandlot-${this.#ground.instance}`);
+    // Only those in which no sandbox is left can be removed.
+    await Promise.allSettled(groups.folders.map((folder) => rmdir(folder)));
+  }
+
+  #create(spec: SandboxSpec, disk: Disk, signal: AbortSignal | undefined): Promise<OciSandbox> {
+    if (this.#busy.has(spec.id) || this.#open.has(spec.id)) {
+      return Promise.reject(new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" }));
+    }
+    return this.#inTurn(spec.id, () => this.#launches.pass(() => this.#make(spec, disk, signal)));
+  }
+
+  async #make(spec: SandboxSpec, disk: Disk, signal: AbortSignal | undefined): Promise<OciSandbox> {
+    signal?.throwIfAborted();
+    checkViews(spec);
+    const viewed = await Promise.all(spec.views.map((view) => this.#viewed(view.of)));
+    const places = placesOf(this.#ground.stateDir, spec.id, disk);
+    if (existsSync(places.folder))
+      throw new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" });
+    try {
+      const { client, record } = await make(this.#ground, { spec, places, disk, viewed, signal });
+      return this.#adopt(record, client);
+    } catch (error) {
+      await this.#removeRemains(spec.id);
+      throw error;
+    }
+  }
+
+  #adopt(record: SandboxRecord, client: RunnerClient): OciSandbox {
+    const { spec, disk, identity } = record;
+    if (identity === undefined) throw new Error("a sandbox without a process cannot be opened");
+    const sandbox = new OciSandbox({
+      spec,
+      disk,
+      identity,
+      client,
+      places: placesOf(this.#ground.stateDir, spec.id, disk),
+      cgroup: this.#cgroup(identity.pid, spec.id),
+      launcher: this.#ground.launcher,
+      watch: this.#watch,
+      enforced: enforcedBy(this.#ground.cgroups, disk),
+      disposed: () => this.#open.delete(spec.id),
+    });
+    this.#open.set(spec.id, sandbox);
+    return sandbox;
+  }
+
+  async #removeRemains(id: string): Promise<void> {
+    const record = await this.#record(id);
+    const { cgroups, instance, stateDir, launcher } = this.#ground;
+    const remains = {
+      places: placesOf(stateDir, id, record?.disk ?? "folder"),
+      disk: record?.disk ?? "folder",
+      identity: record?.identity,
+      cgroup: cgroups && Cgroup.at(cgroups, cgroupPath(instance, id)),
+      launcher,
+    } as const;
+    await endProcesses(remains);
+    await removeBytes(remains);
+  }
+
+  async #viewed(id: string): Promise<Viewed> {
+    const record = await this.#record(id);
+    if (record === undefined)
+      throw new SandlotError("not_found", `there is no sandbox ${id} to view`, { field: "views" });
+    return { record, places: placesOf(this.#ground.stateDir, id, record.disk) };
+  }
+
+  #record(id: string): Promise<SandboxRecord | undefined> {
+    return readRecord(placesOf(this.#ground.stateDir, id, "folder").record);
+  }
+
+  #cgroup(pid: number, id: string): Cgroup | undefined {
+    return this.#ground.cgroups && Cgroup.of(this.#ground.cgroups, pid, id);
+  }
+
+  async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#busy.get(id);
+    const turn = (async (): Promise<T> => {
+      await before?.catch(() => undefined);
+      return await work();
+    })();
+    this.#busy.set(id, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#busy.get(id) === turn) this.#busy.delete(id);
+    }
+  }
+
+  /** A layer is kept for long: unlike a sandbox it must outlive a power cut. */
+  async #sync(folder: string): Promise<void> {
+    await this.#ground.launcher.run({ argv: ["sync", "-f", folder], open: [], timeoutMs: 300_000 });
+  }
+}
+
+const NO_CGROUPS: Cgroups = { version: 2, hybrid: false, controllers: new Set(), swap: false, hierarchies: [] };
+
+function enforcedBy(cgroups: Cgroups | undefined, disk: Disk): Enforced {
+  const has = (controller: string): "HARD" | "NONE" =>
+    cgroups?.controllers.has(controller) === true ? "HARD" : "NONE";
+  return {
+    memoryMiB: has("memory"),
+    cpuMilli: has("cpu"),
+    pids: has("pids"),
+    diskMiB: disk === "image" ? "HARD" : "WATCHED",
+  };
+}

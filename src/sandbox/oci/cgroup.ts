@@ -1,0 +1,209 @@
+import { existsSync, readFileSync } from "node:fs";
+import { readdir, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isErrno } from "../identity.ts";
+
+/** One mounted hierarchy: its controllers (none for version 2), where it is, and which of its folders that place shows. */
+interface Hierarchy {
+  readonly controllers: readonly string[];
+  readonly mountPoint: string;
+  readonly root: string;
+}
+
+/** What this host's control groups can do. On a hybrid host version 1 has the controllers, and counts. */
+export interface Cgroups {
+  readonly version: 1 | 2;
+  /** Version 2 is mounted beside version 1: it must be hidden from the runtimes. */
+  readonly hybrid: boolean;
+  readonly controllers: ReadonlySet<string>;
+  /** Whether swap can be limited together with memory. */
+  readonly swap: boolean;
+  readonly hierarchies: readonly Hierarchy[];
+}
+
+/** Reads `/proc/self/mountinfo`. Undefined when no control groups are mounted. */
+export function detectCgroups(): Cgroups | undefined {
+  const found = readFileSync("/proc/self/mountinfo", "utf8").split("\n").flatMap(hierarchy);
+  const one = found.filter((each) => each.controllers.length > 0);
+  const two = found.find((each) => each.controllers.length === 0);
+  if (one.some((each) => each.controllers.includes("memory"))) {
+    const memory = one.find((each) => each.controllers.includes("memory"))?.mountPoint ?? "";
+    const swap = existsSync(join(memory, "memory.memsw.limit_in_bytes"));
+    const hybrid = two !== undefined && two.mountPoint === "/sys/fs/cgroup/unified";
+    return { version: 1, hybrid, controllers: new Set(one.flatMap((h) => h.controllers)), swap, hierarchies: one };
+  }
+  if (two === undefined) return undefined;
+  const controllers = readFileSync(join(two.mountPoint, "cgroup.controllers"), "utf8").trim().split(/\s+/);
+  const swap = readFileSync("/proc/swaps", "utf8").trim().includes("\n");
+  return { version: 2, hybrid: false, controllers: new Set([...controllers, "freezer"]), swap, hierarchies: [two] };
+}
+
+function hierarchy(line: string): Hierarchy[] {
+  const [before = "", after = ""] = line.split(" - ");
+  const [, , , root = "/", mountPoint = ""] = before.split(" ");
+  const [type, , options = ""] = after.split(" ");
+  if (type === "cgroup2") return [{ controllers: [], mountPoint, root }];
+  if (type !== "cgroup") return [];
+  const controllers = options.split(",").filter((option) => !NOT_CONTROLLERS.test(option));
+  return [{ controllers, mountPoint, root }];
+}
+
+const NOT_CONTROLLERS = /^(rw|ro|xattr|clone_children|noprefix|release_agent=.*|cpuset_v2_mode|favordynmods)$/;
+
+/** The control group of one sandbox, in every hierarchy. */
+export class Cgroup {
+  readonly #cgroups: Cgroups;
+  /** By hierarchy, in the order of `Cgroups.hierarchies`. */
+  readonly folders: readonly string[];
+
+  private constructor(cgroups: Cgroups, folders: readonly string[]) {
+    this.#cgroups = cgroups;
+    this.folders = folders;
+  }
+
+  /** Where the runtime was asked to put it: `path` counts from the top of each hierarchy. */
+  static at(cgroups: Cgroups, path: string): Cgroup {
+    return new Cgroup(
+      cgroups,
+      cgroups.hierarchies.map((each) => join(each.mountPoint, path)),
+    );
+  }
+
+  /** Where the process really is. `name` is its last component: a hierarchy in which it is elsewhere is not ours to touch. */
+  static of(cgroups: Cgroups, pid: number, name: string): Cgroup {
+    const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
+    const folders = cgroups.hierarchies.flatMap((each) => {
+      const line = lines.find((text) => (text.split(":")[1] ?? "") === each.controllers.join(","));
+      const path = line?.split(":").slice(2).join(":") ?? "";
+      if (!path.endsWith(`/${name}`)) return [];
+      return [join(each.mountPoint, each.root === "/" ? path : path.replace(each.root, ""))];
+    });
+    return new Cgroup(cgroups, folders);
+  }
+
+  /** Out-of-memory kills since the start; 0 where it is not counted. */
+  oomKills(): number {
+    return this.#counter("memory", this.#cgroups.version === 1 ? "memory.oom_control" : "memory.events", "oom_kill");
+  }
+
+  /** Whether the limit of this very group was ever hit: tells its own out-of-memory from the host's. */
+  hitMemoryLimit(): boolean {
+    if (this.#cgroups.version === 2) return this.#counter("memory", "memory.events", "oom") > 0;
+    return Number(this.#read("memory", "memory.failcnt")) > 0;
+  }
+
+  memoryBytes(): number {
+    return Number(this.#read("memory", this.#cgroups.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
+  }
+
+  processes(): readonly number[] {
+    const text = this.#read("pids", "cgroup.procs").trim();
+    return text === "" ? [] : text.split("\n").map(Number);
+  }
+
+  /** Resolves when every process stands still; rejects when that takes longer than `timeoutMs` (it is thawed then). */
+  async freeze(timeoutMs: number): Promise<void> {
+    const end = performance.now() + timeoutMs;
+    await this.#writeFreezer(true);
+    while (!this.#isFrozen()) {
+      if (performance.now() > end) {
+        await this.thaw();
+        throw new Error(`processes did not stand still within ${timeoutMs} ms`);
+      }
+      await sleep(1);
+    }
+  }
+
+  async thaw(): Promise<void> {
+    await this.#writeFreezer(false).catch(ignoreMissing);
+  }
+
+  /** SIGKILL to every process but `spare`. Returns how many were hit. */
+  kill(spare?: number): number {
+    let hit = 0;
+    for (const pid of this.processes()) {
+      if (pid === spare) continue;
+      try {
+        process.kill(pid, "SIGKILL");
+        hit++;
+      } catch (error) {
+        if (!isErrno(error, "ESRCH")) throw error;
+      }
+    }
+    return hit;
+  }
+
+  exists(): boolean {
+    return this.folders.some((folder) => existsSync(folder));
+  }
+
+  /** Removes the folders (and those that processes inside made below). Its processes are dead; their last traces may take a moment. */
+  async remove(timeoutMs: number): Promise<void> {
+    const end = performance.now() + timeoutMs;
+    await Promise.all(this.folders.map((folder) => removeFolder(folder, end)));
+  }
+
+  #folder(controller: string): string | undefined {
+    if (this.#cgroups.version === 2) return this.folders[0];
+    const at = this.#cgroups.hierarchies.findIndex((each) => each.controllers.includes(controller));
+    const mountPoint = this.#cgroups.hierarchies[at]?.mountPoint;
+    return mountPoint === undefined ? undefined : this.folders.find((folder) => folder.startsWith(`${mountPoint}/`));
+  }
+
+  #read(controller: string, file: string): string {
+    const folder = this.#folder(controller);
+    try {
+      return folder === undefined ? "" : readFileSync(join(folder, file), "utf8");
+    } catch {
+      return "";
+    }
+  }
+
+  #counter(controller: string, file: string, key: string): number {
+    const line = this.#read(controller, file)
+      .split("\n")
+      .find((text) => text.startsWith(`${key} `));
+    return Number(line?.slice(key.length + 1) ?? 0);
+  }
+
+  async #writeFreezer(frozen: boolean): Promise<void> {
+    const folder = this.#folder("freezer");
+    if (folder === undefined) throw new Error("this host has no freezer");
+    if (this.#cgroups.version === 2) await writeFile(join(folder, "cgroup.freeze"), frozen ? "1" : "0");
+    else await writeFile(join(folder, "freezer.state"), frozen ? "FROZEN" : "THAWED");
+  }
+
+  #isFrozen(): boolean {
+    if (this.#cgroups.version === 2) return this.#counter("freezer", "cgroup.events", "frozen") === 1;
+    return this.#read("freezer", "freezer.state").trim() === "FROZEN";
+  }
+}
+
+/** The folders directly below `path`, by name, in any hierarchy. */
+export async function listCgroups(cgroups: Cgroups, path: string): Promise<readonly string[]> {
+  const all = await Promise.all(cgroups.hierarchies.map((each) => subfolders(join(each.mountPoint, path))));
+  return [...new Set(all.flat())];
+}
+
+async function removeFolder(folder: string, end: number): Promise<void> {
+  for (let pauseMs = 0.5; ; pauseMs = Math.min(pauseMs * 2, 20)) {
+    try {
+      return await rmdir(folder);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return;
+      if (performance.now() > end) throw new Error(`the control group ${folder} cannot be removed`, { cause: error });
+      for (const child of await subfolders(folder)) await removeFolder(join(folder, child), end);
+      await sleep(pauseMs);
+    }
+  }
+}
+
+async function subfolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!isErrno(error, "ENOENT")) throw error;
+}

@@ -1,0 +1,196 @@
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { SandlotError } from "../../errors.ts";
+import { identify } from "../identity.ts";
+import { type SandboxRecord, writeRecord } from "../record.ts";
+import { RunnerClient } from "../runner/client.ts";
+import type { Bind, SandboxSpec } from "../sandbox.ts";
+import type { Cgroups } from "./cgroup.ts";
+import { bundleConfig } from "./config.ts";
+import type { HostRootfs } from "./host-rootfs.ts";
+import type { ImageTemplates } from "./image.ts";
+import type { Launcher } from "./launcher.ts";
+import { type ImageMount, mountScript, type Overlay, rootOverlay } from "./mounts.ts";
+import { MAX_VIEWS, ownFolders, type Places } from "./places.ts";
+
+/** What is the same for every sandbox of a backend. */
+export interface Ground {
+  readonly stateDir: string;
+  readonly instance: string;
+  readonly runtime: "crun" | "runc";
+  readonly runnerPath: string;
+  readonly hostRootfs: HostRootfs;
+  /** Folders of the host that no sandbox sees, even below one that it does. */
+  readonly hide: readonly string[];
+  readonly cgroups: Cgroups | undefined;
+  readonly openFilesMax: number;
+  readonly launcher: Launcher;
+  readonly templates: ImageTemplates;
+}
+
+/** The lower layers of another sandbox, and where its own layer is. */
+export interface Viewed {
+  readonly record: SandboxRecord;
+  readonly places: Places;
+}
+
+export interface Making {
+  readonly spec: SandboxSpec;
+  readonly places: Places;
+  readonly disk: "folder" | "image";
+  /** In the order of `spec.views`. */
+  readonly viewed: readonly Viewed[];
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Makes the sandbox's folder, mounts and processes; resolves when its runner answers. On a failure its caller removes what is there.
+ * `sandbox.json` is written before anything starts, and again with the identity of the first process.
+ */
+export async function make(ground: Ground, making: Making): Promise<{ client: RunnerClient; record: SandboxRecord }> {
+  const { spec, places, disk, signal } = making;
+  const host = spec.rootfs.type === "host";
+  const binds = [...(host ? ground.hostRootfs.binds : []), ...(spec.network === "host" ? await networkFiles() : [])];
+  const points = [...binds, ...spec.binds, ...spec.views.map((view) => ({ source: "/", target: view.at }))];
+  const needsPoints = points.length > (host ? ground.hostRootfs.binds.length : 0);
+  const base = spec.rootfs.type === "host" ? ground.hostRootfs.skeleton : spec.rootfs.path;
+  const lower = [...(needsPoints ? [places.mountPoints] : []), base, ...spec.layers];
+  const record: SandboxRecord = { version: 1, spec, lower, disk };
+  await layOut(making, record);
+  if (needsPoints) await Promise.all(points.map((bind) => makeMountPoint(places.mountPoints, bind)));
+  const config = bundleConfig({
+    spec,
+    root: places.root,
+    cgroupsPath: cgroupPath(ground.instance, spec.id),
+    cgroups: ground.cgroups,
+    binds,
+    views: spec.views.map((view, at) => ({ source: viewRoot(places, at), target: view.at })),
+    masked: maskedPaths(ground.hide, [...binds, ...spec.binds]),
+    openFilesMax: ground.openFilesMax,
+  });
+  await writeFile(places.config, JSON.stringify(config));
+  signal?.throwIfAborted();
+  await launch(ground, making, record);
+  signal?.throwIfAborted();
+  return await meet(making, record);
+}
+
+export function cgroupPath(instance: string, id: string): string {
+  return `/sandlot-${instance}/${id}`;
+}
+
+async function layOut({ spec, places, disk }: Making, record: SandboxRecord): Promise<void> {
+  await mkdir(places.folder, { mode: 0o700 });
+  await writeRecord(places.record, record);
+  const own = disk === "image" ? [] : ownFolders(spec.views.length).map((name) => join(places.own, name));
+  const views = spec.views.flatMap((_, at) => [viewRoot(places, at), viewDisk(places, at)]);
+  const mountPoints = disk === "image" ? [places.root, places.disk] : [places.root];
+  await Promise.all([places.control, ...mountPoints, ...own, ...views].map((path) => mkdir(path, { recursive: true })));
+}
+
+async function launch(ground: Ground, making: Making, record: SandboxRecord): Promise<void> {
+  const { spec, places, disk, viewed } = making;
+  const template = disk === "image" ? await ground.templates.of(spec.limits.diskMiB) : undefined;
+  const images: ImageMount[] = template === undefined ? [] : [{ image: places.image, target: places.disk, template }];
+  const overlays: Overlay[] = [rootOverlay(record.lower, places.own, places.root)];
+  for (const [at, of] of viewed.entries()) {
+    const isImage = of.record.disk === "image";
+    if (isImage) images.push({ image: of.places.image, target: viewDisk(places, at) });
+    const upper = join(isImage ? viewDisk(places, at) : of.places.own, "upper");
+    overlays.push(rootOverlay([...of.record.lower, upper], join(places.own, `view${at}`), viewRoot(places, at)));
+  }
+  const script = mountScript(images, overlays, runtimeCommand(ground, spec.id, places));
+  const { code, stdout } = await ground.launcher.run({
+    argv: ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+    open: [places.control, ground.runnerPath],
+    timeoutMs: LAUNCH_MS,
+  });
+  if (code === 0) return;
+  const log = await readFile(places.log, "utf8").catch(() => "");
+  const why = [stdout.trim(), log.trim()]
+    .filter((text) => text !== "")
+    .join("; ")
+    .slice(0, 2_000);
+  throw new SandlotError("sandbox", `${ground.runtime} did not start a sandbox: ${why || `exit code ${code}`}`);
+}
+
+function runtimeCommand({ runtime, stateDir }: Ground, id: string, places: Places): string[] {
+  return [
+    runtime,
+    ...["--root", join(stateDir, "runtime"), "--log", places.log],
+    ...(runtime === "crun" ? ["--cgroup-manager=cgroupfs"] : []),
+    ...["run", "--detach", "--preserve-fds", "2", "--bundle", places.folder, "--pid-file", places.pid, id],
+  ];
+}
+
+async function meet(
+  { places }: Making,
+  record: SandboxRecord,
+): Promise<{ client: RunnerClient; record: SandboxRecord }> {
+  const identity = identify(Number(await readFile(places.pid, "utf8")));
+  if (identity === undefined) throw new SandlotError("sandbox", "the sandbox's first process ended at once");
+  const started = { ...record, identity };
+  const [client] = await Promise.all([
+    RunnerClient.connect(places.socket, { appearTimeoutMs: MEET_MS }),
+    writeRecord(places.record, started),
+  ]);
+  return { client, record: started };
+}
+
+const LAUNCH_MS = 60_000;
+const MEET_MS = 20_000;
+
+function viewRoot(places: Places, at: number): string {
+  return join(places.folder, `view${at}`);
+}
+
+function viewDisk(places: Places, at: number): string {
+  return join(places.folder, `view${at}-disk`);
+}
+
+export function checkViews(spec: SandboxSpec): void {
+  if (spec.views.length > MAX_VIEWS) {
+    throw new SandlotError("invalid", `expected at most ${MAX_VIEWS} views, got ${spec.views.length}`, {
+      field: "views",
+    });
+  }
+}
+
+/** With the host's network come its name servers and names. */
+async function networkFiles(): Promise<Bind[]> {
+  const files = ["/etc/resolv.conf", "/etc/hosts"];
+  const there = await Promise.all(
+    files.map((path) =>
+      stat(path).then(
+        (found) => found.isFile(),
+        () => false,
+      ),
+    ),
+  );
+  return files.filter((_, at) => there[at]).map((path) => ({ source: path, target: path }));
+}
+
+async function makeMountPoint(points: string, { source, target }: Bind): Promise<void> {
+  const path = join(points, target);
+  const found = await stat(source).catch((cause: unknown) => {
+    throw new SandlotError("invalid", `the folder or file to bind does not exist: ${source}`, {
+      field: "binds",
+      cause,
+    });
+  });
+  if (found.isDirectory()) {
+    await mkdir(path, { recursive: true });
+    return;
+  }
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, "");
+}
+
+/** Where what is hidden would show inside, through a folder that is bound from the host. */
+function maskedPaths(hide: readonly string[], binds: readonly Bind[]): string[] {
+  return hide.flatMap((hidden) =>
+    binds
+      .filter((bind) => hidden === bind.source || hidden.startsWith(`${bind.source}/`))
+      .map((bind) => `${bind.target}${hidden.slice(bind.source.length)}`),
+  );
+}

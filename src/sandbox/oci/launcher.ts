@@ -1,0 +1,86 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { extname, join } from "node:path";
+
+/** A program for the launcher to run: its descriptors from 3 on are these files and folders, opened for reading. */
+export interface Launch {
+  readonly argv: readonly string[];
+  readonly open: readonly string[];
+  readonly timeoutMs: number;
+}
+
+export interface Launched {
+  /** null when a signal ended it. */
+  readonly code: number | null;
+  /** At most 64 KiB. */
+  readonly stdout: string;
+  readonly milliseconds: number;
+}
+
+/**
+ * The small process in which all programs of this backend are started: in a mount namespace of its own, so that no mount reaches the host, and apart from the
+ * server, whose event loop a start would block for a millisecond or more. One that died is made again by the next run.
+ */
+export class Launcher {
+  #child: ChildProcess | undefined;
+  #waiting = new Map<number, { resolve: (value: Launched) => void; reject: (cause: Error) => void }>();
+  #next = 1;
+  #closed = false;
+  readonly #hideUnified: boolean;
+
+  /** `hideUnified`: on a hybrid cgroup host both runtimes refuse, or leave folders in, the second hierarchy: it is hidden from them. */
+  constructor(options: { readonly hideUnified: boolean }) {
+    this.#hideUnified = options.hideUnified;
+  }
+
+  run(launch: Launch): Promise<Launched> {
+    if (this.#closed) return Promise.reject(new Error("the launcher is closed"));
+    const child = this.#child ?? this.#start();
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      child.send({ id, ...launch }, (error) => {
+        if (error !== null && this.#waiting.delete(id)) reject(error);
+      });
+    });
+  }
+
+  /** Programs that still run are killed. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    await new Promise<void>((resolve) => {
+      child.once("exit", () => resolve());
+      if (child.connected) child.disconnect();
+    });
+  }
+
+  #start(): ChildProcess {
+    const program = join(import.meta.dirname, `launcher-main${extname(import.meta.filename)}`);
+    const script = `${this.#hideUnified ? HIDE_UNIFIED : ""} exec "$@"`;
+    const argv = ["-m", "--propagation", "private", "sh", "-c", script, "launcher", process.execPath, program];
+    const child = spawn("unshare", argv, {
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      env: { PATH: SYSTEM_PATH, LC_ALL: "C" },
+    });
+    const gone = (cause: Error): void => {
+      if (this.#child === child) this.#child = undefined;
+      const waiting = [...this.#waiting.values()];
+      this.#waiting.clear();
+      for (const { reject } of waiting) reject(cause);
+    };
+    child.once("error", (error) => gone(new Error("the launcher could not be started by unshare", { cause: error })));
+    child.once("exit", (code, by) => gone(new Error(`the launcher ended early (${by ?? `exit code ${code}`})`)));
+    child.on("message", (message) => {
+      const { id, ...launched } = message as Launched & { id: number }; // only our own launcher-main.ts speaks here
+      this.#waiting.get(id)?.resolve(launched);
+      this.#waiting.delete(id);
+    });
+    this.#child = child;
+    return child;
+  }
+}
+
+const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const HIDE_UNIFIED =
+  "umount /sys/fs/cgroup/unified 2>/dev/null; mount -t tmpfs -o size=1m none /sys/fs/cgroup/unified || exit 1;";

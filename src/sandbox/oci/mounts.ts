@@ -1,0 +1,80 @@
+import { join } from "node:path";
+import { SandlotError } from "../../errors.ts";
+
+export interface Overlay {
+  /** Lowest first. */
+  readonly lower: readonly string[];
+  readonly upper: string;
+  readonly work: string;
+  readonly target: string;
+}
+
+/** A disk image to mount at `target` first; one that is in use already is mounted a second time from the same device. */
+export interface ImageMount {
+  readonly image: string;
+  readonly target: string;
+  readonly template?: string;
+}
+
+/**
+ * The script that runs in a throw-away mount namespace: mounts, then the runtime in its place. What it prints says what failed; what the runtime starts holds
+ * none of its descriptors.
+ */
+export function mountScript(
+  images: readonly ImageMount[],
+  overlays: readonly Overlay[],
+  runtime: readonly string[],
+): string {
+  return [
+    "exec 2>&1",
+    ...images.map(imageLine),
+    ...overlays.map(overlayLine),
+    `exec ${runtime.map(quote).join(" ")} >/dev/null 2>&1`,
+  ].join("\n");
+}
+
+export function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function imageLine({ image, target, template }: ImageMount): string {
+  // The device is released by the kernel with its last mount. Its inode tables are zero already (a sparse file): no need to write them.
+  const mount = `mount -t ext4 -o loop,noatime,nodev,nosuid,noinit_itable ${quote(image)} ${quote(target)} || exit 1`;
+  if (template !== undefined) return `cp --sparse=auto ${quote(template)} ${quote(image)} || exit 1\n${mount}`;
+  const again = `mount -t ext4 -o noatime,nodev,nosuid,noinit_itable "$device" ${quote(target)} || exit 1`;
+  return `device=$(losetup -n -O NAME -j ${quote(image)} | head -n 1)\nif [ -n "$device" ]; then ${again}; else ${mount}; fi`;
+}
+
+/**
+ * volatile: nothing here outlives a power cut, and without it the end of a sandbox would wait for the disk. redirect_dir: folders of lower layers can be renamed,
+ * as on any file system (the attribute that it needs cannot be written from inside).
+ */
+const OVERLAY_OPTIONS = "volatile,redirect_dir=on,metacopy=off,index=off";
+
+function overlayLine({ lower, upper, work, target }: Overlay): string {
+  const layers = lower.toReversed();
+  for (const path of [...layers, upper, work]) {
+    if (/[,:\\\n]/.test(path)) {
+      throw new SandlotError(
+        "invalid",
+        `a layer's path must not hold a comma, colon, backslash or newline, got ${JSON.stringify(path)}`,
+      );
+    }
+  }
+  const options = `lowerdir=${layers.join(":")},upperdir=${upper},workdir=${work},${OVERLAY_OPTIONS}`;
+  if (options.length > MAX_OPTIONS) {
+    throw new SandlotError(
+      "invalid",
+      `the paths of ${lower.length} layers are too long for one mount: ${options.length} of at most ${MAX_OPTIONS} bytes`,
+    );
+  }
+  return `mount -t overlay overlay -o ${quote(options)} ${quote(target)} || exit 1`;
+}
+
+/** One page, less what mount adds. */
+const MAX_OPTIONS = 4000;
+
+/** The overlay of a sandbox's own root. */
+export function rootOverlay(lower: readonly string[], own: string, target: string): Overlay {
+  return { lower, upper: join(own, "upper"), work: join(own, "work"), target };
+}

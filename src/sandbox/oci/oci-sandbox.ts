@@ -1,0 +1,205 @@
+import { stat } from "node:fs/promises";
+import type { BareSandbox } from "../guarded.ts";
+import { lives } from "../identity.ts";
+import type { RunnerClient } from "../runner/client.ts";
+import type { Enforced, ExecOptions, ExecResult, FileContent, FileOptions, SandboxSpec } from "../sandbox.ts";
+import type { Cgroup } from "./cgroup.ts";
+import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
+import { endProcesses, type Remains, removeBytes } from "./teardown.ts";
+
+export interface OciSandboxParts extends Remains {
+  readonly identity: NonNullable<Remains["identity"]>;
+  readonly cgroup: Cgroup | undefined;
+  readonly spec: SandboxSpec;
+  readonly enforced: Enforced;
+  readonly client: RunnerClient;
+  readonly watch: DiskWatch;
+  /** Called once everything of it is gone. */
+  readonly disposed: () => void;
+}
+
+/** A sandbox made by an OCI runtime. See the contract for what its methods promise. */
+export class OciSandbox implements BareSandbox, WatchedDisk {
+  readonly #parts: OciSandboxParts;
+  /** Out-of-memory kills counted before a call began, and, once it ended, during it. */
+  readonly #kills = new Map<string, { readonly before: number; during?: number }>();
+  #running = 0;
+  #stirred = true;
+  #diskBytes = 0;
+  /** How large the disk was when its writers were last killed for it; and how often that was. */
+  #diskKill = { bytes: 0, count: 0 };
+  #frozen = 0;
+  #disposing: Promise<void> | undefined;
+
+  constructor(parts: OciSandboxParts) {
+    this.#parts = parts;
+    if (parts.disk === "folder") parts.watch.add(this);
+  }
+
+  get id(): string {
+    return this.#parts.spec.id;
+  }
+  get workdir(): string {
+    return this.#parts.spec.workdir;
+  }
+  get env(): SandboxSpec["env"] {
+    return this.#parts.spec.env;
+  }
+  get limits(): SandboxSpec["limits"] {
+    return this.#parts.spec.limits;
+  }
+  get enforced(): Enforced {
+    return this.#parts.enforced;
+  }
+  get folder(): string {
+    return this.#parts.places.own;
+  }
+
+  locate(path: string): string {
+    return path;
+  }
+
+  async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
+    const { client, cgroup } = this.#parts;
+    const kills = this.#kills.get(options.callId) ?? { before: cgroup?.oomKills() ?? 0 };
+    this.#kills.set(options.callId, kills);
+    const diskKills = this.#diskKill.count;
+    this.#running++;
+    this.#stirred = true;
+    try {
+      const result = await client.exec(argv, {
+        ...options,
+        cwd: options.cwd ?? this.workdir,
+        env: options.env ?? this.env,
+      });
+      kills.during ??= (cgroup?.oomKills() ?? 0) - kills.before;
+      const overDisk = this.#diskKill.count > diskKills && result.signal !== undefined;
+      return { ...result, oomKills: kills.during, ...(overDisk && { note: this.#diskNote() }) };
+    } finally {
+      this.#running--;
+    }
+  }
+
+  interrupt(callId: string): Promise<void> {
+    return this.#parts.client.interrupt(callId);
+  }
+
+  readFile(path: string, options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent> {
+    return this.#parts.client.readFile(path, options);
+  }
+
+  writeFile(
+    path: string,
+    data: Uint8Array,
+    options: FileOptions & { readonly mode?: number },
+  ): Promise<{ readonly failure?: string }> {
+    this.#stirred = true;
+    return this.#parts.client.writeFile(path, data, options);
+  }
+
+  async acknowledge(callId: string): Promise<void> {
+    await this.#parts.client.acknowledge(callId);
+    for (const known of this.#kills.keys()) {
+      if (known === callId || known.startsWith(`${callId}.`)) this.#kills.delete(known);
+    }
+  }
+
+  async freeze(): Promise<AsyncDisposable> {
+    const { cgroup } = this.#parts;
+    if (this.#frozen++ === 0) {
+      try {
+        await cgroup?.freeze(FREEZE_MS);
+      } catch (error) {
+        this.#frozen--;
+        throw error;
+      }
+    }
+    let thawed = false;
+    return {
+      [Symbol.asyncDispose]: async (): Promise<void> => {
+        if (thawed) return;
+        thawed = true;
+        if (--this.#frozen === 0) await cgroup?.thaw();
+      },
+    };
+  }
+
+  alive(): Promise<boolean> {
+    return Promise.resolve(this.#disposing === undefined && lives(this.#parts.identity));
+  }
+
+  async usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }> {
+    const { disk, places, watch, cgroup } = this.#parts;
+    const diskBytes =
+      disk === "image"
+        ? await stat(places.image).then(
+            (found) => found.blocks * 512,
+            () => 0,
+          )
+        : await watch.measure(this.folder);
+    return { diskBytes, memoryBytes: cgroup?.memoryBytes() ?? 0 };
+  }
+
+  endedByItself(): string | undefined {
+    const { cgroup } = this.#parts;
+    // Its first process is the last that the kernel picks: when its own limit was hit, what it ran had used up all the memory.
+    if (cgroup === undefined || cgroup.oomKills() === 0 || !cgroup.hitMemoryLimit()) return undefined;
+    return `the sandbox ran out of its ${this.limits.memoryMiB} MiB of memory and all of its processes were ended`;
+  }
+
+  killCommands(): void {
+    // Again, for what was forked meanwhile.
+    for (let round = 0; round < 5 && (this.#parts.cgroup?.kill(this.#parts.identity.pid) ?? 0) > 0; round++);
+  }
+
+  stirred(): boolean {
+    const stirred = this.#stirred;
+    this.#stirred = this.#running > 0 || (this.#parts.cgroup?.processes().length ?? 0) > 1;
+    return stirred || this.#stirred;
+  }
+
+  measured(bytes: number): void {
+    this.#diskBytes = bytes;
+    const limit = this.limits.diskMiB * 1_048_576;
+    if (bytes <= limit) this.#diskKill = { bytes: 0, count: this.#diskKill.count };
+    // One that is over its limit may still tidy up: only what grows is ended.
+    else if (bytes > this.#diskKill.bytes) {
+      this.#diskKill = { bytes, count: this.#diskKill.count + 1 };
+      this.killCommands();
+    }
+  }
+
+  dispose(): Promise<void> {
+    this.#disposing ??= this.#dispose().catch((error: unknown) => {
+      this.#disposing = undefined;
+      throw error;
+    });
+    return this.#disposing;
+  }
+
+  /** Ends its processes and keeps its bytes. */
+  async stop(): Promise<void> {
+    this.#parts.watch.delete(this);
+    await endProcesses(this.#parts);
+    await this.#parts.client.close();
+  }
+
+  /** Lets go of it: it lives on, for a later server. */
+  async detach(): Promise<void> {
+    this.#parts.watch.delete(this);
+    await this.#parts.client.close();
+  }
+
+  async #dispose(): Promise<void> {
+    await this.stop();
+    await removeBytes(this.#parts);
+    this.#parts.disposed();
+  }
+
+  #diskNote(): string {
+    const mib = (bytes: number): number => Math.round(bytes / 1_048_576);
+    return `the sandbox's files took ${mib(this.#diskBytes)} MiB, over its limit of ${this.limits.diskMiB} MiB: what was running was ended`;
+  }
+}
+
+const FREEZE_MS = 10_000;

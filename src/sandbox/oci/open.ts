@@ -1,0 +1,120 @@
+import { randomBytes } from "node:crypto";
+import { constants, readFileSync } from "node:fs";
+import { access, mkdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { SandlotError } from "../../errors.ts";
+import type { SandboxSpec } from "../sandbox.ts";
+import { OciBackend } from "./backend.ts";
+import { detectCgroups } from "./cgroup.ts";
+import type { Ground } from "./create.ts";
+import { openHostRootfs } from "./host-rootfs.ts";
+import { ImageTemplates } from "./image.ts";
+import { Launcher } from "./launcher.ts";
+
+export interface OciOptions {
+  readonly stateDir: string;
+  readonly instance: string;
+  readonly runtime: "auto" | "crun" | "runc";
+  readonly disk: "auto" | "loop" | "watched";
+  readonly runnerPath: string;
+  readonly hide: readonly string[];
+}
+
+/**
+ * Opens the backend with the first runtime that really runs a command here, and the hardest limit on disk that works. Rejects with `unsupported` and what each of them
+ * said when none does.
+ */
+export async function openOci(options: OciOptions): Promise<OciBackend> {
+  if (process.getuid?.() !== 0) {
+    throw new SandlotError(
+      "unsupported",
+      "the oci backend needs root here: start the server as root, or use the process backend",
+    );
+  }
+  await access(options.runnerPath, constants.X_OK).catch((cause: unknown) => {
+    throw new SandlotError("unsupported", `the runner is not built: ${options.runnerPath} (run scripts/setup)`, {
+      cause,
+    });
+  });
+  const cgroups = detectCgroups();
+  const launcher = new Launcher({ hideUnified: cgroups?.hybrid === true });
+  try {
+    for (const name of ["sandboxes", "runtime", "disk", "rootfs"]) {
+      await mkdir(join(options.stateDir, name), { recursive: true, mode: 0o700 });
+    }
+    const templates = new ImageTemplates(join(options.stateDir, "disk"), launcher);
+    const disk = await chooseDisk(options.disk, templates);
+    const ground = {
+      stateDir: options.stateDir,
+      instance: options.instance,
+      runnerPath: options.runnerPath,
+      hostRootfs: await openHostRootfs(join(options.stateDir, "rootfs")),
+      hide: await realPaths([...options.hide, options.stateDir]),
+      cgroups,
+      openFilesMax: openFilesMax(),
+      launcher,
+      templates,
+    };
+    const failures: string[] = [];
+    for (const runtime of options.runtime === "auto" ? (["crun", "runc"] as const) : [options.runtime]) {
+      const failure = await tryOut({ ...ground, runtime });
+      if (failure === undefined) return new OciBackend({ ...ground, runtime }, disk);
+      failures.push(failure);
+    }
+    throw new SandlotError(
+      "unsupported",
+      `no OCI runtime works here (install crun: "apt-get install crun", or runc). ${failures.join(". ")}`,
+      { knob: "sandbox.runtime" },
+    );
+  } catch (error) {
+    await launcher.close();
+    throw error;
+  }
+}
+
+/** Runs `true` in a small sandbox. Undefined when that works, else why not. */
+async function tryOut(ground: Ground): Promise<string | undefined> {
+  const backend = new OciBackend(ground, "folder");
+  const spec: SandboxSpec = {
+    id: `sandlot-${ground.instance}-${randomBytes(16).toString("hex")}`,
+    rootfs: { type: "host" },
+    layers: [],
+    binds: [],
+    views: [],
+    workdir: "/",
+    env: { PATH: "/usr/bin:/bin" },
+    limits: { memoryMiB: 64, cpuMilli: 1000, pids: 32, diskMiB: 16 },
+    network: "none",
+  };
+  try {
+    const sandbox = await backend.create(spec, AbortSignal.timeout(60_000));
+    try {
+      const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 10_000 });
+      return exitCode === 0 ? undefined : `${ground.runtime}: \`true\` ended with ${exitCode} ${note ?? ""}`;
+    } finally {
+      await sandbox.dispose();
+    }
+  } catch (error) {
+    return error instanceof Error ? `${ground.runtime}: ${error.message}` : String(error);
+  }
+}
+
+async function chooseDisk(wanted: OciOptions["disk"], templates: ImageTemplates): Promise<"folder" | "image"> {
+  if (wanted === "watched") return "folder";
+  const failure = await templates.probe();
+  if (failure === undefined) return "image";
+  if (wanted === "auto") return "folder";
+  throw new SandlotError("unsupported", `loop images do not work here: ${failure}`, { knob: "sandbox.disk" });
+}
+
+/** Both runtimes refuse a limit above our own. */
+function openFilesMax(): number {
+  const line = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+  const hard = Number(line?.[1]);
+  return Number.isFinite(hard) ? Math.min(hard, 1_048_576) : 1_048_576;
+}
+
+async function realPaths(paths: readonly string[]): Promise<string[]> {
+  const all = await Promise.all(paths.map((path) => realpath(path).catch(() => undefined)));
+  return all.filter((path) => path !== undefined);
+}

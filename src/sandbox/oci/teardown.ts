@@ -1,0 +1,71 @@
+import { readdirSync, rmSync } from "node:fs";
+import { unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Identity, isErrno, signal, waitUntilDead } from "../identity.ts";
+import type { Cgroup } from "./cgroup.ts";
+import { waitUntilDetached } from "./image.ts";
+import type { Launcher } from "./launcher.ts";
+import type { Places } from "./places.ts";
+
+export interface Remains {
+  readonly places: Places;
+  readonly disk: "folder" | "image";
+  /** Of the first process, where it was ever written down. */
+  readonly identity: Identity | undefined;
+  readonly cgroup: Cgroup | undefined;
+  readonly launcher: Launcher;
+}
+
+/** Ends all processes of a sandbox. With the first one its namespaces go, and with them every mount. */
+export async function endProcesses({ identity, cgroup }: Remains): Promise<void> {
+  if (identity !== undefined) signal(identity, "SIGKILL");
+  else cgroup?.kill();
+  // Version 1 keeps even a killed process frozen.
+  await cgroup?.thaw();
+  if (identity !== undefined && !(await waitUntilDead(identity, DEADLINE_MS))) {
+    throw new Error(`process ${identity.pid} did not die within ${DEADLINE_MS} ms of SIGKILL`);
+  }
+  const end = performance.now() + DEADLINE_MS;
+  while (cgroup !== undefined && cgroup.kill() > 0) {
+    if (performance.now() > end) throw new Error(`processes ${cgroup.processes().join(", ")} do not die`);
+    await sleep(1);
+  }
+}
+
+/** Removes what is left when the processes are gone: control groups, the runtime's state, the disk, the folder last (a later server finds by it what is left). */
+export async function removeBytes({ places, disk, cgroup, launcher }: Remains): Promise<void> {
+  rmSync(places.runtime, { recursive: true, force: true });
+  await Promise.all([cgroup?.remove(DEADLINE_MS), disk === "image" ? removeImage(places.image) : undefined]);
+  if (isSmall(places)) rmSync(places.folder, { recursive: true, force: true });
+  else await removeTree(places.folder, launcher);
+}
+
+const DEADLINE_MS = 30_000;
+
+async function removeImage(image: string): Promise<void> {
+  if (!(await waitUntilDetached(image, DEADLINE_MS))) throw new Error(`a loop device still holds ${image}`);
+  await unlink(image).catch((error: unknown) => {
+    if (!isErrno(error, "ENOENT")) throw error;
+  });
+}
+
+/** Whether processes inside left nothing that would take long, or that is nested deeper than a path can say. */
+function isSmall(places: Places): boolean {
+  return ["upper", "view0/upper"].every((name) => {
+    try {
+      return readdirSync(join(places.own, name)).length === 0;
+    } catch (error) {
+      return isErrno(error, "ENOENT");
+    }
+  });
+}
+
+async function removeTree(folder: string, launcher: Launcher): Promise<void> {
+  const { code, stdout } = await launcher.run({
+    argv: ["sh", "-c", 'rm -rf --one-file-system -- "$1" 2>&1', "rm", folder],
+    open: [],
+    timeoutMs: 600_000,
+  });
+  if (code !== 0) throw new Error(`the folder ${folder} cannot be removed: ${stdout.trim()}`);
+}
