@@ -1,0 +1,250 @@
+import { execFile, execFileSync } from "node:child_process";
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CONFIG_ENV } from "../environments/git.ts";
+import { COLLECT, EXIT } from "./collect.ts";
+
+/** The program alone, on folders that stand for the helper's root and the view; its protection by a sandbox is tested in test/contract. */
+
+const LIMIT = 1024 * 1024;
+let root = "";
+let seal = "";
+const pristine = (): string => join(root, "env/testbed");
+const tree = (): string => join(root, "view", pristine());
+const at = (path: string): string => join(tree(), path);
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "sandlot-collect-"));
+  await mkdir(join(pristine(), "docs"), { recursive: true });
+  await writeFile(join(pristine(), "a.txt"), "one\ntwo\n");
+  await writeFile(join(pristine(), "docs/b.txt"), "b\n");
+  await writeFile(join(pristine(), ".gitignore"), "*.log\nbuild/\n");
+  await writeFile(join(pristine(), "docs/.gitattributes"), "*.txt text\n");
+  git("init", "--quiet", "--initial-branch=main");
+  git("add", "--all");
+  git("-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "-m", "base");
+  seal = git("rev-parse", "HEAD").trim();
+  await mkdir(join(pristine(), "build"));
+  await writeFile(join(pristine(), "build/made-by-set-up"), "x");
+  await cp(pristine(), tree(), { recursive: true, preserveTimestamps: true });
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+function git(...args: readonly string[]): string {
+  return execFileSync("git", args, {
+    cwd: pristine(),
+    env: { ...CONFIG_ENV, PATH: "/usr/bin:/bin" },
+    encoding: "utf8",
+  });
+}
+
+interface Collected {
+  readonly code: number;
+  readonly said: string;
+  readonly errors: string;
+  readonly patch: Buffer;
+  readonly leftOut: readonly string[];
+}
+
+async function collect(): Promise<Collected> {
+  const env = {
+    ...CONFIG_ENV,
+    ...{ PATH: "/usr/bin:/bin", HOME: "/nonexistent", WORKDIR: pristine(), VIEW: join(root, "view"), SEAL: seal },
+    ...{ DESK: join(root, "desk"), MAX_PATCH_BYTES: String(LIMIT), MAX_CHANGED_BYTES: String(3 * LIMIT) },
+  };
+  const ran = await new Promise<Pick<Collected, "code" | "said" | "errors">>((done) => {
+    execFile("bash", ["-c", COLLECT], { cwd: "/", env }, (error, said, errors) =>
+      done({ code: typeof error?.code === "number" ? error.code : 0, said: said.trim(), errors }),
+    );
+  });
+  const patch = await readFile(join(root, "desk/patch")).catch(() => Buffer.alloc(0));
+  const names = await readFile(join(root, "desk/left-out"), "utf8").catch(() => "");
+  return { ...ran, patch, leftOut: names.split("\0").slice(0, -1) };
+}
+
+/** The tree that the patch makes of the seal, as `mode blob path` of a checkout that had nothing to do with the program. */
+async function applied(patch: Buffer): Promise<readonly string[]> {
+  const folder = join(root, "applied");
+  execFileSync("git", ["clone", "--quiet", pristine(), folder], { env: { ...CONFIG_ENV, PATH: "/usr/bin:/bin" } });
+  const run = (args: readonly string[], input?: Buffer): Buffer =>
+    execFileSync("git", args, { cwd: folder, env: { ...CONFIG_ENV, PATH: "/usr/bin:/bin" }, input });
+  if (patch.length > 0) run(["apply", "--whitespace=nowarn", "--index", "-"], patch);
+  const listing = run(["-c", "core.quotePath=false", "ls-files", "--stage", "-z"]).toString("latin1");
+  return listing
+    .split("\0")
+    .slice(0, -1)
+    .map((line) => line.replace(/^(\d+) \w+ 0\t/, "$1 "));
+}
+
+describe("collecting a submission", () => {
+  it("finds nothing where nothing changed, whatever set-up left behind", async () => {
+    const { code, patch, leftOut, errors } = await collect();
+    expect({ code, patch: patch.toString(), leftOut, errors }).toEqual({ code: 0, patch: "", leftOut: [], errors: "" });
+  });
+
+  it("takes changes, new files, removals, modes, links, binary content and every kind of name", async () => {
+    await writeFile(at("a.txt"), "one\r\nchanged");
+    await writeFile(at('new\n"quoted".txt'), "x\n");
+    await writeFile(Buffer.concat([Buffer.from(at("bytes-")), Buffer.from([0xff, 0xfe])]), "y\n");
+    await writeFile(at("-dash"), "z\n");
+    await writeFile(at("binary"), Buffer.from([0, 1, 2, 255, 10]));
+    await writeFile(at("run.sh"), "#!/bin/sh\n");
+    await chmod(at("run.sh"), 0o755);
+    await symlink("/etc/passwd", at("link"));
+    await rm(at("docs/b.txt"));
+    const { code, patch, leftOut } = await collect();
+    expect({ code, leftOut }).toEqual({ code: 0, leftOut: [] });
+    expect(await applied(patch)).toEqual([
+      "100644 -dash",
+      "100644 .gitignore",
+      "100644 a.txt",
+      "100644 binary",
+      "100644 bytes-\xff\xfe",
+      "100644 docs/.gitattributes",
+      "120000 link",
+      '100644 new\n"quoted".txt',
+      "100755 run.sh",
+    ]);
+    expect(await readFile(join(root, "applied/a.txt"), "utf8")).toBe("one\r\nchanged");
+    expect([...(await readFile(join(root, "applied/binary")))]).toEqual([0, 1, 2, 255, 10]);
+  });
+
+  it("goes by the sealed ignore rules and still records what was done to them", async () => {
+    await writeFile(at(".gitignore"), "*.py\n!x.log\n");
+    await writeFile(at("hidden.py"), "print()\n");
+    await writeFile(at("x.log"), "noise\n");
+    await writeFile(at("docs/.gitignore"), "*\n");
+    await writeFile(at("docs/new.txt"), "n\n");
+    const { patch, leftOut } = await collect();
+    expect(leftOut).toEqual(["x.log"]);
+    expect(await applied(patch)).toEqual([
+      "100644 .gitignore",
+      "100644 a.txt",
+      "100644 docs/.gitattributes",
+      "100644 docs/.gitignore",
+      "100644 docs/b.txt",
+      "100644 docs/new.txt",
+      "100644 hidden.py",
+    ]);
+    expect(await readFile(join(root, "applied/.gitignore"), "utf8")).toBe("*.py\n!x.log\n");
+  });
+
+  it("records that ignore rules and attributes were removed", async () => {
+    await rm(at(".gitignore"));
+    await rm(at("docs/.gitattributes"));
+    await writeFile(at("x.log"), "noise\n");
+    const { patch, leftOut } = await collect();
+    expect(leftOut).toEqual(["x.log"]);
+    expect(await applied(patch)).toEqual(["100644 a.txt", "100644 docs/b.txt"]);
+  });
+
+  it("runs no filter, no diff driver and no hook of the agent's, and believes none of its attributes", async () => {
+    const trap = join(root, "sprung");
+    const driver = `touch ${trap}; cat`;
+    await writeFile(at(".gitattributes"), "*.txt filter=evil diff=evil\n*.dat -text working-tree-encoding=UTF-16\n");
+    await writeFile(
+      at(".git/config"),
+      `[core]\n\trepositoryformatversion = 0\n\tfsmonitor = ${driver}\n\thooksPath = ${tree()}\n[filter "evil"]\n\tclean = ${driver}\n[diff "evil"]\n\tcommand = ${driver}\n\ttextconv = ${driver}\n`,
+    );
+    await writeFile(at("a.txt"), "changed\n");
+    await writeFile(at("z.dat"), "data\n");
+    const { code, patch } = await collect();
+    expect(code).toBe(0);
+    await applied(patch);
+    expect(await readFile(join(root, "applied/a.txt"), "utf8")).toBe("changed\n");
+    await expect(readFile(trap)).rejects.toThrow("ENOENT");
+  });
+
+  it("needs no git of the agent's, takes the files of repositories within, and names what it leaves out", async () => {
+    await rm(at(".git"), { recursive: true });
+    await mkdir(at("inner"));
+    execFileSync("git", ["init", "--quiet", at("inner")], { env: { ...CONFIG_ENV, PATH: "/usr/bin:/bin" } });
+    await writeFile(at("inner/code.py"), "x = 1\n");
+    await writeFile(at("docs/.git"), "gitdir: /elsewhere\n");
+    execFileSync("mkfifo", [at("pipe")]);
+    await rm(at("a.txt"));
+    execFileSync("mkfifo", [at("a.txt")]);
+    await mkdir(at("build/more"));
+    await writeFile(at("build/more/new.o"), "o");
+    const { code, patch, leftOut } = await collect();
+    expect(code).toBe(0);
+    expect([...leftOut].sort()).toEqual(["a.txt", "build/more/new.o", "docs/.git", "inner/.git", "pipe"]);
+    expect(await applied(patch)).toEqual([
+      "100644 .gitignore",
+      "100644 docs/.gitattributes",
+      "100644 docs/b.txt",
+      "100644 inner/code.py",
+    ]);
+  });
+
+  it("takes folders that became files or links, and files that became folders", async () => {
+    await rm(at("docs"), { recursive: true });
+    await symlink("/etc", at("docs"));
+    await rm(at("a.txt"));
+    await mkdir(at("a.txt"));
+    await writeFile(at("a.txt/inside"), "i\n");
+    const { code, patch } = await collect();
+    expect(code).toBe(0);
+    expect(await applied(patch)).toEqual(["100644 .gitignore", "100644 a.txt/inside", "120000 docs"]);
+  });
+
+  it.each([
+    ["gone", async () => rm(tree(), { recursive: true })],
+    ["a link", async () => rm(tree(), { recursive: true }).then(() => symlink("/", tree()))],
+    ["no folder", async () => rm(tree(), { recursive: true }).then(() => writeFile(tree(), ""))],
+    ["behind a link", async () => replaceByLink(join(root, "view", root))],
+  ])("says that a work tree is %s", async (what, damage) => {
+    await damage();
+    expect(await collect()).toMatchObject({ code: EXIT.noTree, said: what });
+  });
+
+  it.each([
+    ["one file", "a new or changed file is larger", async () => writeHole("big.bin", LIMIT + 1)],
+    [
+      "a file of a tebibyte, all of it a hole",
+      "a new or changed file is larger",
+      async () => writeHole("a.txt", 2 ** 40),
+    ],
+    ["ignore rules", "a file of rules is larger", async () => writeHole("docs/.gitignore", LIMIT + 1)],
+    [
+      "all together",
+      "the new and changed files together are larger",
+      async () => Promise.all(["1", "2", "3", "4"].map((name) => writeHole(name, LIMIT))),
+    ],
+  ])("refuses what is too large: %s", async (_, reason, write) => {
+    await write();
+    expect(await collect()).toMatchObject({ code: EXIT.tooLarge, said: reason });
+  });
+
+  it("leaves large files aside that are ignored", async () => {
+    await writeHole("core.log", 2 ** 40);
+    expect(await collect()).toMatchObject({ code: 0, leftOut: ["core.log"], patch: Buffer.alloc(0) });
+  });
+
+  it("ends the patch one byte above the limit", async () => {
+    const line = `${"x".repeat(99)}\n`;
+    await writeFile(at("one.txt"), line.repeat(LIMIT / 100));
+    await writeFile(at("two.txt"), line.repeat(LIMIT / 100));
+    const { code, patch } = await collect();
+    expect([code, patch.length]).toEqual([0, LIMIT + 1]);
+  });
+
+  it("fails when its own git directory is not what it should be", async () => {
+    seal = "0123456789012345678901234567890123456789";
+    expect(await collect()).toMatchObject({ code: 1, said: "the helper's own git directory lacks the seal" });
+  });
+});
+
+async function writeHole(path: string, bytes: number): Promise<void> {
+  await writeFile(at(path), "");
+  await truncate(at(path), bytes);
+}
+
+/** The same files by the same path, but on the way there is a link. */
+async function replaceByLink(folder: string): Promise<void> {
+  await cp(folder, `${folder}-moved`, { recursive: true });
+  await rm(folder, { recursive: true });
+  await symlink(`${folder}-moved`, folder);
+}

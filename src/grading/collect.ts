@@ -1,0 +1,84 @@
+/** Exit codes of `COLLECT`; any other is a failure of the helper. */
+export const EXIT = { ok: 0, noTree: 10, tooLarge: 11 } as const;
+
+/**
+ * The program of the helper sandbox: leaves `$DESK/patch` (the diff of the viewed work tree against `$SEAL`) and `$DESK/left-out` (names, each ended
+ * by NUL). It runs nothing that the agent could write, follows no link of the agent's and opens nothing but regular files.
+ *
+ * Ignore rules and attributes come from the seal: the agent's `.gitignore` and `.gitattributes` leave the view and their sealed entries are marked
+ * skip-worktree, so that git reads them from the index; afterwards the agent's versions enter the index as plain content.
+ */
+export const COLLECT = String.raw`
+set -u -o pipefail
+export LC_ALL=C
+exec 3>&1 >/dev/null
+no_tree() { echo "$1" >&3; exit ${EXIT.noTree}; }
+too_large() { echo "$1" >&3; exit ${EXIT.tooLarge}; }
+failed() { echo "$1" >&3; exit 1; }
+trap 'echo "line $LINENO" >&3; exit 1' ERR
+
+export GIT_DIR="$WORKDIR/.git" GIT_LITERAL_PATHSPECS=1 GIT_OPTIONAL_LOCKS=0
+git() {
+  command git -c core.autocrlf=false -c core.safecrlf=false -c core.fileMode=true -c core.symlinks=true -c core.ignoreCase=false \
+    -c core.excludesFile=/dev/null -c core.attributesFile=/dev/null -c core.bigFileThreshold=512m -c core.quotePath=true "$@"
+}
+rm -rf "$DESK"; mkdir -p "$DESK"; : > "$DESK/left-out"
+for section in $(git config --local --name-only --get-regexp '^filter[.]' | sed 's/[.][^.]*$//' | sort -u || true); do
+  git config --local --remove-section "$section" || true
+done
+git rev-parse --verify --quiet "$SEAL^{commit}" || failed "the helper's own git directory lacks the seal"
+
+tree="$VIEW$WORKDIR"
+[ ! -L "$tree" ] || no_tree "a link"
+[ -e "$tree" ] || no_tree "gone"
+[ -d "$tree" ] || no_tree "no folder"
+[ "$(realpath "$tree")" = "$tree" ] || no_tree "behind a link"
+cd "$tree"
+export GIT_WORK_TREE="$tree"
+
+# What git must not meet: repositories within, and what is neither file, folder nor link.
+find . -mindepth 2 -name .git -prune -printf '%P\0' >> "$DESK/left-out"
+find . -mindepth 1 -name .git -prune -exec rm -rf {} +
+find . -mindepth 1 ! -type f ! -type d ! -type l -printf '%P\0' >> "$DESK/left-out"
+find . -mindepth 1 ! -type f ! -type d ! -type l -exec rm -f {} +
+
+# The agent's rules, out of sight, to be added at the end as plain content.
+set -- ! -type d '(' -name .gitignore -o -name .gitattributes ')'
+[ -z "$(find . "$@" -size +"$MAX_PATCH_BYTES"c -print -quit)" ] || too_large "a file of rules is larger"
+git ls-files -z | grep -z -E '(^|/)[.]git(ignore|attributes)$' > "$DESK/sealed-rules" || true
+xargs -0 -r printf '0 0000000000000000000000000000000000000000\t%s\0' < "$DESK/sealed-rules" > "$DESK/rules"
+find . "$@" -printf '%P\0' > "$DESK/agent-rules"
+while IFS= read -r -d "" path; do
+  if [ -L "$path" ]; then mode=120000; blob=$(readlink -n -- "$path" | git hash-object -w --stdin)
+  else
+    mode=100644; [ ! -x "$path" ] || mode=100755
+    blob=$(git hash-object -w --no-filters --stdin < "$path")
+  fi
+  printf '%s %s\t%s\0' "$mode" "$blob" "$path" >> "$DESK/rules"
+done < "$DESK/agent-rules"
+find . "$@" -exec rm -f {} +
+git update-index -z --skip-worktree --stdin < "$DESK/sealed-rules"
+
+# Ignored files that set-up did not leave there.
+git ls-files -z --others --ignored --exclude-standard | sort -z > "$DESK/ignored"
+(cd "$WORKDIR" && GIT_WORK_TREE="$WORKDIR" git ls-files -z --others --ignored --exclude-standard | sort -z > "$DESK/ignored-before")
+comm -z -23 "$DESK/ignored" "$DESK/ignored-before" | head -z -n 100 >> "$DESK/left-out" || true
+
+# Sizes, before anything is read.
+{ git ls-files -z --others --exclude-standard; git diff-files -z --name-only --diff-filter=d; } > "$DESK/changed"
+sum=0
+while IFS= read -r -d "" size; do
+  [ "$size" -le "$MAX_PATCH_BYTES" ] || too_large "a new or changed file is larger"
+  sum=$((sum + size))
+  [ "$sum" -le "$MAX_CHANGED_BYTES" ] || too_large "the new and changed files together are larger"
+done < <(xargs -0 -r stat --printf='%s\0' -- < "$DESK/changed")
+
+# What git cannot take in (a name that it forbids, a path too long) stays out.
+if ! git add --all --ignore-errors . 2> "$DESK/add"; then
+  ! grep -a -q -i -E 'no space left|input/output error|out of memory' "$DESK/add" || failed "$(tail -c 500 "$DESK/add")"
+fi
+git update-index -z --index-info < "$DESK/rules"
+git diff --cached --binary --full-index --no-renames --no-color --no-ext-diff --no-textconv --src-prefix=a/ --dst-prefix=b/ "$SEAL" |
+  head -c "$((MAX_PATCH_BYTES + 1))" > "$DESK/patch" || [ "$(stat -c %s "$DESK/patch")" -gt "$MAX_PATCH_BYTES" ]
+exit 0
+`;

@@ -1,0 +1,204 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Environment } from "../environments/environment.ts";
+import { isFault, SandlotError } from "../errors.ts";
+import type { Backend, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import type { Judge } from "../verdict/judge-in-worker.ts";
+import { END, START } from "../verdict/swebench-5.ts";
+import type { TestGroup, Verdict } from "../verdict/verdict.ts";
+import { excerpt } from "./excerpt.ts";
+import type { Grade, GradeTimings, Outcome, Validity } from "./grade.ts";
+import { type OfficialRun, runOfficial } from "./official.ts";
+import type { GraderSpec } from "./spec.ts";
+import { type Submission, takeSubmission } from "./submission.ts";
+
+export interface GraderOptions {
+  readonly backend: Backend;
+  readonly judge: Judge;
+  /** Ids for the sandboxes that grading makes. */
+  readonly newId: () => string;
+  /** Of those sandboxes. */
+  readonly limits: Limits;
+  readonly serverVersion: string;
+  /** Runs a second try while no other is run; the default lets one second try run at a time. */
+  readonly alone?: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+export interface GradeRequest {
+  readonly environment: Environment;
+  readonly spec: GraderSpec;
+  readonly submission: Submission;
+  /** Default: the spec's. */
+  readonly timeoutMs?: number;
+  /** Ends the grade, which then is CANCELLED. */
+  readonly signal: AbortSignal;
+  /** Default: a new one. */
+  readonly id?: string;
+  readonly submissionMs?: number;
+}
+
+interface Finding {
+  readonly validity: Validity;
+  readonly outcome: Outcome;
+  readonly reason: string;
+  readonly verdict?: Verdict;
+  readonly run?: OfficialRun;
+  readonly verdictMs?: number;
+}
+
+/** Judges submissions. Fails closed: what is not a verdict on a whole log is never a 1, and what the graded code did not cause is never a 0. */
+export class Grader {
+  readonly #options: GraderOptions;
+  #lastAlone: Promise<unknown> = Promise.resolve();
+
+  constructor(options: GraderOptions) {
+    this.#options = options;
+  }
+
+  /** Reads a work tree without disturbing its sandbox. Fault `sandbox` when the infrastructure failed. */
+  takeSubmission(sandbox: Sandbox, environment: Environment, signal: AbortSignal): Promise<Submission> {
+    const { backend, newId, limits } = this.#options;
+    return takeSubmission({ backend, environment, sandbox, newId, limits, signal });
+  }
+
+  /** `takeSubmission`, then `gradeSubmission`. */
+  async gradeSandbox(request: Omit<GradeRequest, "submission"> & { readonly sandbox: Sandbox }): Promise<Grade> {
+    const { sandbox, ...rest } = request;
+    const started = performance.now();
+    try {
+      const submission = await this.takeSubmission(sandbox, rest.environment, rest.signal);
+      return await this.gradeSubmission({ ...rest, submission, submissionMs: performance.now() - started });
+    } catch (error) {
+      const submission = { patch: new Uint8Array(), leftOut: [] };
+      return this.#grade({ ...rest, submission }, withoutVerdict(error, rest.signal));
+    }
+  }
+
+  /** Throws only for a reason that no grade can carry: a bug, or a server that stops. */
+  async gradeSubmission(request: GradeRequest): Promise<Grade> {
+    try {
+      return this.#grade(request, await this.#find(request));
+    } catch (error) {
+      return this.#grade(request, withoutVerdict(error, request.signal));
+    }
+  }
+
+  async #find(request: GradeRequest): Promise<Finding> {
+    const { spec, submission, signal } = request;
+    signal.throwIfAborted();
+    if (!spec.script.includes(START) || !spec.script.includes(END)) {
+      throw new SandlotError("task", `the test script lacks "${START}" or "${END}": no log of it can be judged`);
+    }
+    if (submission.refused !== undefined) return { validity: "VALID", ...submission.refused };
+    if (submission.patch.length === 0) {
+      return { validity: "VALID", outcome: "EMPTY_PATCH", reason: "the submission changes nothing" };
+    }
+    const first = await this.#try(request);
+    if (!wentOverLimit(first)) return first;
+    return (this.#options.alone ?? this.#inTurn)(() => this.#try(request));
+  }
+
+  async #try(request: GradeRequest): Promise<Finding> {
+    const { environment, spec, submission, signal } = request;
+    const { backend, judge, newId, limits } = this.#options;
+    const timeoutMs = request.timeoutMs ?? spec.timeoutMs;
+    const { patch } = submission;
+    const run = await runOfficial({ backend, environment, spec, patch, newId, limits, timeoutMs, signal });
+    if (run.kind === "not_applied")
+      return { validity: "VALID", outcome: "PATCH_DOES_NOT_APPLY", reason: run.reason, run };
+    if (run.kind === "over_limit") return { validity: "VALID", outcome: run.outcome, reason: run.reason, run };
+    const started = performance.now();
+    const judgement = await judge.judge(run.log, spec.expectation, signal);
+    const verdictMs = performance.now() - started;
+    if (judgement.kind === "over_limit") {
+      return { validity: "VALID", outcome: "TESTS_DID_NOT_FINISH", reason: judgement.reason, run, verdictMs };
+    }
+    return {
+      validity: "VALID",
+      ...conclude(judgement.verdict, run.oomKills),
+      verdict: judgement.verdict,
+      run,
+      verdictMs,
+    };
+  }
+
+  readonly #inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = this.#lastAlone.then(work);
+    this.#lastAlone = mine.catch(() => {});
+    return mine;
+  };
+
+  #grade(request: GradeRequest, finding: Finding): Grade {
+    const { environment, spec, submission } = request;
+    const { validity, outcome, reason, verdict, run } = finding;
+    const log = run === undefined || run.kind === "not_applied" ? undefined : run;
+    return {
+      id: request.id ?? randomBytes(16).toString("hex"),
+      ...(validity === "VALID" ? { reward: outcome === "RESOLVED" ? 1 : 0 } : {}),
+      ...{ validity, outcome, reason },
+      ...officialOf(spec, verdict),
+      assurance: "RULE_ONLY",
+      tests: verdict?.found ? countTests(verdict) : {},
+      hidden: {
+        failToPass: verdict?.failToPass ?? NO_TESTS,
+        passToPass: verdict?.passToPass ?? NO_TESTS,
+        log: log === undefined ? "" : excerpt(log.log),
+      },
+      patchBase64: Buffer.from(submission.patch).toString("base64"),
+      leftOut: submission.leftOut,
+      provenance: {
+        environmentKey: environment.key,
+        baseCommit: environment.baseCommit,
+        seal: environment.seal,
+        rule: spec.expectation.rule,
+        parser: spec.expectation.parser,
+        patchSha256: createHash("sha256").update(submission.patch).digest("hex"),
+        logSha256: log?.logSha256 ?? "",
+        backend: this.#options.backend.name,
+        serverVersion: this.#options.serverVersion,
+      },
+      timings: timingsOf(request, finding),
+    };
+  }
+}
+
+const NO_TESTS: TestGroup = { success: [], failure: [] };
+
+/** A run that was short of memory and did not resolve counts as one that did not finish. */
+function conclude(verdict: Verdict, oomKills: number): Pick<Finding, "outcome" | "reason"> {
+  if (verdict.resolved) return { outcome: "RESOLVED", reason: "every expected test passed" };
+  if (oomKills > 0) return { outcome: "TESTS_DID_NOT_FINISH", reason: `the tests ran out of memory ${oomKills} times` };
+  if (!verdict.found) return { outcome: "TESTS_DID_NOT_FINISH", reason: verdict.problem ?? "the log is not complete" };
+  const { failToPass, passToPass } = verdict;
+  const reason = `${failToPass.failure.length} of FAIL_TO_PASS and ${passToPass.failure.length} of PASS_TO_PASS did not pass`;
+  return { outcome: "UNRESOLVED", reason };
+}
+
+function wentOverLimit({ run, verdict }: Finding): boolean {
+  if (run === undefined || run.kind === "not_applied") return false;
+  return run.kind === "over_limit" || (run.oomKills > 0 && verdict?.resolved !== true);
+}
+
+/** What stands in the place of a verdict when something other than the graded code prevented one. */
+function withoutVerdict(error: unknown, signal: AbortSignal): Finding {
+  const none = (validity: Validity, reason: string): Finding => ({ validity, outcome: "NO_VERDICT", reason });
+  if (signal.aborted) return none("CANCELLED", "the grade was cancelled before there was a verdict");
+  if (isFault(error, "sandbox")) return none("INFRA", error.message);
+  if (isFault(error, "task")) return none("TASK", error.message);
+  throw error;
+}
+
+function officialOf(spec: GraderSpec, verdict: Verdict | undefined): Pick<Grade, "officialResolved" | "officialRule"> {
+  if (spec.officialRule === undefined) return {};
+  const { officialRule } = spec;
+  return verdict === undefined ? { officialRule } : { officialRule, officialResolved: verdict.resolved };
+}
+
+function countTests({ failToPass, passToPass }: Verdict): Grade["tests"] {
+  const count = ({ success, failure }: TestGroup) => ({ passed: success.length, failed: failure.length });
+  return { FAIL_TO_PASS: count(failToPass), PASS_TO_PASS: count(passToPass) };
+}
+
+function timingsOf({ submissionMs = 0 }: GradeRequest, { run, verdictMs = 0 }: Finding): GradeTimings {
+  const { sandboxMs, applyMs, testMs } = run?.timings ?? { sandboxMs: 0, applyMs: 0, testMs: 0 };
+  return { submissionMs, sandboxMs, applyMs, testMs, verdictMs };
+}

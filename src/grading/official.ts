@@ -1,0 +1,106 @@
+import { createHash } from "node:crypto";
+import type { Environment } from "../environments/environment.ts";
+import type { Backend, ExecResult, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import { APPLY_CHAINS, applyPatch } from "./apply.ts";
+import type { GraderSpec } from "./spec.ts";
+
+export interface OfficialRequest {
+  readonly backend: Backend;
+  readonly environment: Environment;
+  readonly spec: GraderSpec;
+  readonly patch: Uint8Array;
+  readonly newId: () => string;
+  readonly limits: Limits;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface RunTimings {
+  readonly sandboxMs: number;
+  readonly applyMs: number;
+  readonly testMs: number;
+}
+
+/** How the official script's run ended. Only `complete` may lead to a reward of 1. */
+export type OfficialRun = { readonly timings: RunTimings } & (
+  | { readonly kind: "not_applied"; readonly reason: string }
+  | ({ readonly kind: "complete" } & Log)
+  /** The graded code went over a limit of its own, or ended the script: the log is not whole. */
+  | ({
+      readonly kind: "over_limit";
+      readonly outcome: "TESTS_TIMED_OUT" | "TESTS_DID_NOT_FINISH";
+      readonly reason: string;
+    } & Log)
+);
+
+interface Log {
+  readonly log: Uint8Array;
+  readonly logSha256: string;
+  /** Kills for want of memory in a run that went on to its end. */
+  readonly oomKills: number;
+}
+
+export const MAX_LOG_BYTES = 64 * 1024 * 1024;
+/** Where the harness puts it. */
+const SCRIPT_FILE = "/eval.sh";
+
+/**
+ * Applies a patch in a fresh sandbox of the environment and runs the family's own script there, byte for byte, stdout and stderr on one pipe. Nothing
+ * of the sandbox is left. Fault `sandbox` when the infrastructure failed.
+ */
+export async function runOfficial(request: OfficialRequest): Promise<OfficialRun> {
+  const { backend, environment, newId, limits, signal } = request;
+  const { rootfs, layers, binds, workdir, env } = environment;
+  const started = performance.now();
+  const spec = { id: newId(), rootfs, layers, binds, views: [], workdir, env, limits, network: "none" } as const;
+  const sandbox = await backend.create(spec, signal);
+  try {
+    return await applyAndTest(sandbox, request, performance.now() - started);
+  } finally {
+    await sandbox.dispose();
+  }
+}
+
+async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxMs: number): Promise<OfficialRun> {
+  const { environment, spec, patch, timeoutMs, signal } = request;
+  const started = performance.now();
+  const { applied, failure } = await applyPatch({ sandbox, environment, signal }, APPLY_CHAINS[spec.apply], patch);
+  const applyMs = performance.now() - started;
+  if (!applied) {
+    const reason = failure ?? `no command of ${spec.apply} applies the patch`;
+    return { kind: "not_applied", reason, timings: { sandboxMs, applyMs, testMs: 0 } };
+  }
+  const result = await runScript(sandbox, request);
+  const log = Buffer.concat(result.output.map(({ data }) => data));
+  const logSha256 = createHash("sha256").update(log).digest("hex");
+  const timings = { sandboxMs, applyMs, testMs: performance.now() - started - applyMs };
+  const known = { log, logSha256, oomKills: result.oomKills, timings };
+  const over = overLimit(result, timeoutMs);
+  return over === undefined ? { kind: "complete", ...known } : { kind: "over_limit", ...over, ...known };
+}
+
+async function runScript(sandbox: Sandbox, request: OfficialRequest): Promise<ExecResult> {
+  const { environment, spec, timeoutMs, signal } = request;
+  const script = Buffer.from(spec.script);
+  const written = await sandbox.writeFile(SCRIPT_FILE, script, { callId: "script-write", signal });
+  if (written.failure !== undefined) throw new Error(`${SCRIPT_FILE} of a fresh sandbox: ${written.failure}`);
+  return sandbox.exec(["bash", "-c", 'exec /bin/bash "$0" 2>&1', sandbox.locate(SCRIPT_FILE)], {
+    callId: "script",
+    cwd: environment.workdir,
+    env: environment.env,
+    timeoutMs,
+    keepBytes: MAX_LOG_BYTES,
+    signal,
+  });
+}
+
+function overLimit(result: ExecResult, timeoutMs: number) {
+  const unfinished = (reason: string) => ({ outcome: "TESTS_DID_NOT_FINISH", reason }) as const;
+  if (result.timedOut !== false) {
+    return { outcome: "TESTS_TIMED_OUT", reason: `the tests ran longer than ${timeoutMs} ms` } as const;
+  }
+  if (result.truncated) return unfinished(`the tests printed more than ${MAX_LOG_BYTES} bytes`);
+  if (result.note !== undefined) return unfinished(`the test script: ${result.note}`);
+  if (result.exitCode === undefined) return unfinished(`the test script was ended by signal ${result.signal}`);
+  return undefined;
+}

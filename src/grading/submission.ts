@@ -1,0 +1,124 @@
+import type { Environment } from "../environments/environment.ts";
+import { CONFIG_ENV } from "../environments/git.ts";
+import { SandlotError } from "../errors.ts";
+import type { Backend, ExecResult, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import { COLLECT, EXIT } from "./collect.ts";
+
+/** What leaves an agent's sandbox, or why nothing can. */
+export interface Submission {
+  /** `git diff --binary` against the seal; empty when nothing changed, and when refused. */
+  readonly patch: Uint8Array;
+  /** Names in the work tree that the patch leaves out, at most 100. Bytes that are not UTF-8 are replaced. */
+  readonly leftOut: readonly string[];
+  readonly refused?: { readonly outcome: "POLICY_BROKE_SANDBOX" | "SUBMISSION_TOO_LARGE"; readonly reason: string };
+}
+
+export interface SubmissionRequest {
+  readonly backend: Backend;
+  readonly environment: Environment;
+  /** The agent's, alive or dead. */
+  readonly sandbox: Sandbox;
+  readonly newId: () => string;
+  /** Of the helper sandbox that reads the tree. */
+  readonly limits: Limits;
+  readonly signal: AbortSignal;
+}
+
+export const MAX_PATCH_BYTES = 32 * 1024 * 1024;
+/** Of all new and changed files together, before the diff is made. */
+const MAX_CHANGED_BYTES = 8 * MAX_PATCH_BYTES;
+const COLLECT_TIMEOUT_MS = 300_000;
+/** Where the agent's root lies in the helper, and where the helper works. */
+const VIEW = "/submission";
+const DESK = "/tmp/sandlot-submission";
+
+/**
+ * Reads the work tree of an agent's sandbox as a patch against the seal. The sandbox is frozen meanwhile and goes on afterwards as if nothing had
+ * happened. Nothing of the agent's is run or trusted: a helper sandbox, made from the sealed environment, looks at a private view of the agent's
+ * files with its own pristine git directory, ignore rules and attributes. Fault `sandbox` when the infrastructure failed.
+ */
+export async function takeSubmission(request: SubmissionRequest): Promise<Submission> {
+  const { backend, environment, sandbox, newId, limits, signal } = request;
+  signal.throwIfAborted();
+  await using _frozen = await freezeIfAlive(sandbox);
+  const { rootfs, layers, binds, workdir, env } = environment;
+  const views = [{ of: sandbox.id, at: VIEW }];
+  const spec = { id: newId(), rootfs, layers, binds, views, workdir, env, limits, network: "none" } as const;
+  const helper = await backend.create(spec, signal);
+  try {
+    return await collect(helper, environment, signal);
+  } finally {
+    await helper.dispose();
+  }
+}
+
+/** A sandbox whose first process is gone needs no freezing: its files lie still. */
+async function freezeIfAlive(sandbox: Sandbox): Promise<AsyncDisposable | undefined> {
+  if (!(await sandbox.alive())) return undefined;
+  try {
+    return await sandbox.freeze();
+  } catch (error) {
+    if (await sandbox.alive()) throw error;
+    return undefined;
+  }
+}
+
+async function collect(helper: Sandbox, environment: Environment, signal: AbortSignal): Promise<Submission> {
+  const result = await helper.exec(["bash", "-c", COLLECT], {
+    callId: "collect",
+    cwd: "/",
+    env: {
+      ...environment.env,
+      ...CONFIG_ENV,
+      WORKDIR: environment.workdir,
+      VIEW,
+      DESK,
+      SEAL: environment.seal,
+      MAX_PATCH_BYTES: String(MAX_PATCH_BYTES),
+      MAX_CHANGED_BYTES: String(MAX_CHANGED_BYTES),
+    },
+    timeoutMs: COLLECT_TIMEOUT_MS,
+    keepBytes: 64 * 1024,
+    signal,
+  });
+  const leftOut = await readNames(helper, signal);
+  const refused = refusal(result, environment);
+  if (refused !== undefined) return { patch: new Uint8Array(), leftOut, refused };
+  const file = await helper.readFile(`${DESK}/patch`, { callId: "patch", maxBytes: MAX_PATCH_BYTES + 1, signal });
+  if (file.type !== "file") throw new SandlotError("sandbox", `the submission was made and is ${file.type} afterwards`);
+  if (file.sizeBytes <= MAX_PATCH_BYTES) return { patch: file.data, leftOut };
+  return { patch: new Uint8Array(), leftOut, refused: tooLarge("the patch is larger") };
+}
+
+function refusal(result: ExecResult, environment: Environment): Submission["refused"] {
+  if (result.exitCode === EXIT.ok) return undefined;
+  const said = textOf(result, "stdout").trimEnd();
+  if (result.exitCode === EXIT.noTree) return broke(`${environment.workdir} is ${said}`);
+  if (result.exitCode === EXIT.tooLarge) return tooLarge(said);
+  if (result.timedOut !== false) return broke(`${environment.workdir} could not be read in ${COLLECT_TIMEOUT_MS} ms`);
+  if (result.oomKills > 0) return broke(`${environment.workdir} could not be read within the memory of a sandbox`);
+  throw new SandlotError(
+    "sandbox",
+    `the submission could not be read from the sandbox: ${said} ${textOf(result, "stderr").slice(-1000)}`,
+  );
+}
+
+function broke(reason: string): NonNullable<Submission["refused"]> {
+  return { outcome: "POLICY_BROKE_SANDBOX", reason };
+}
+
+function tooLarge(what: string): NonNullable<Submission["refused"]> {
+  return { outcome: "SUBMISSION_TOO_LARGE", reason: `${what} than any submission may be (${MAX_PATCH_BYTES} bytes)` };
+}
+
+async function readNames(helper: Sandbox, signal: AbortSignal): Promise<readonly string[]> {
+  const file = await helper.readFile(`${DESK}/left-out`, { callId: "left-out", maxBytes: 1024 * 1024, signal });
+  if (file.type !== "file") return [];
+  const names = Buffer.from(file.data).toString("utf8").split("\0");
+  return names.slice(0, -1).slice(0, 100);
+}
+
+function textOf(result: ExecResult, stream: "stdout" | "stderr"): string {
+  const chunks = result.output.filter((chunk) => chunk.stream === stream);
+  return Buffer.concat(chunks.map(({ data }) => data)).toString("utf8");
+}
