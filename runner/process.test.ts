@@ -137,10 +137,10 @@ describe("output", () => {
 
   it("comes live, in order and with offsets, and the result is the same as without", async () => {
     const chunks: OutputChunk[] = [];
-    const script = "for i in 1 2 3; do seq 1 3000; seq 1 3000 >&2; sleep 0.03; done";
-    const live = await bash(runner.client, script, { keepBytes: 9000, onOutput: (chunk) => chunks.push(chunk) });
+    const script = "for i in 1 2 3; do seq 1 30000; seq 1 30000 >&2; sleep 0.03; done";
+    const live = await bash(runner.client, script, { keepBytes: 300_000, onOutput: (chunk) => chunks.push(chunk) });
     expect(chunks.reduce((next, chunk) => (chunk.offset === next ? next + chunk.data.length : -1), 0)).toBe(live.outputBytes);
-    expect(live.output.reduce((sum, chunk) => sum + chunk.data.length, 0)).toBe(9000);
+    expect(live.output.reduce((sum, chunk) => sum + chunk.data.length, 0)).toBe(300_000);
   });
 
   it("of 100 MiB to a reader that does not read hurts nobody, and comes to it with a gap", async () => {

@@ -703,7 +703,7 @@ static void look_at_call(struct call *c)
 {
   struct ending end;
   for (int i = 0; i < 2; i++)
-    if (ready(c->out_slot[i])) drain(c, i, sizeof scratch);
+    if (ready(c->out_slot[i])) drain(c, i, c->keep / 4); /* so that a live reader sees all of it */
   if (ready(c->status_slot)) finish(c, read(c->status, &end, sizeof end) == sizeof end ? &end : NULL);
 }
 

@@ -35,8 +35,8 @@ export class Call {
   }
 
   /** What starts the call, or attaches to it where its output stopped to come. */
-  frames(): Buffer[] {
-    return this.#encode(this.isLive, this.#output.nextOffset);
+  frames(live = this.isLive): Buffer[] {
+    return this.#encode(live, this.#output.nextOffset);
   }
 
   /** Rejects with the signal's reason when that ends the waiting; `onAbandoned` then hears whether somebody still waits by asking. */

@@ -157,10 +157,12 @@ export class RunnerClient implements AsyncDisposable {
   #call(fresh: Call, options: { onOutput?: (chunk: OutputChunk) => void; signal?: AbortSignal }): Promise<Ending> {
     options.signal?.throwIfAborted();
     const call = this.#calls.get(fresh.id) ?? fresh;
-    const needsFrames = call === fresh || (options.onOutput !== undefined && !call.isLive);
+    const goesLive = options.onOutput !== undefined && !call.isLive;
+    // What cannot be encoded throws here, before anything is noted.
+    const frames = call === fresh || goesLive ? call.frames(goesLive) : undefined;
     const ending = call.wait(options.onOutput, options.signal, () => this.#abandon(call));
     this.#calls.set(call.id, call);
-    if (needsFrames) this.#send(() => call.frames());
+    if (frames !== undefined) this.#send(() => frames);
     return ending;
   }
 
