@@ -1,0 +1,239 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { SandlotError } from "../errors.ts";
+import type { Backend, Limits } from "../sandbox/sandbox.ts";
+import type { EnvironmentRecipe } from "../tasks/task.ts";
+import type { Watch } from "./builder.ts";
+import { type Collected, collect } from "./collect.ts";
+import { Digests, sha256 } from "./digests.ts";
+import type { Environment } from "./environment.ts";
+import type { Waiter } from "./flight.ts";
+import { Git } from "./git.ts";
+import { findInterpreters, type Interpreter, type InterpreterPlaces } from "./interpreters.ts";
+import type { Means } from "./layers.ts";
+import { makeEnvironment } from "./make.ts";
+import { findRepository, identifyRepository } from "./repository.ts";
+import { type Missing, resolveRequirements, type Toolchain } from "./requirements.ts";
+import { Shelf } from "./shelf.ts";
+import type { PackageIndex } from "./swebench/package-index.ts";
+import { missingForSwebench, SWEBENCH_VERSION } from "./swebench/tools.ts";
+
+export interface EnvironmentsOptions {
+  readonly backend: Backend;
+  /** The folder under which `environments`, `layers` and `tools` lie: on the backend's volume. */
+  readonly stateDir: string;
+  /** Folders of clones: `<folder>/<owner>__<name>[.git]`. */
+  readonly repositories: readonly string[];
+  readonly interpreters: Omit<InterpreterPlaces, "hostPath">;
+  /** The Node that runs this server, for tasks that require `node` where /usr has none or an old one. */
+  readonly nodeBinary: string;
+  /** The PATH of this host's own programs: git, flock, tar, python3. */
+  readonly hostPath: string;
+  readonly packageIndex: PackageIndex;
+  readonly limits: Limits;
+  /** How long one set-up command may take. */
+  readonly stepTimeoutMs: number;
+  readonly newId: () => string;
+  /** What was used within this time is not collected: who got it from `prepare` may be about to `acquire` it. Default 60 s. */
+  readonly graceMs?: number;
+}
+
+/** Changes when the same recipe would be made differently. */
+const FORMAT = 1;
+const GRACE_MS = 60_000;
+
+/** Prepared environments: each made once per content key, kept on disk, shared by all who use it. */
+export class Environments {
+  readonly #options: EnvironmentsOptions;
+  readonly #shelf: Shelf;
+  readonly #layers: Shelf;
+  readonly #tools: Shelf;
+  readonly #git: Git;
+  readonly #digests = new Digests();
+  readonly #ready = new Map<string, Environment>();
+  readonly #toolchains = new Map<string, Promise<Toolchains>>();
+  #interpreters: Promise<readonly Interpreter[]> | undefined;
+
+  constructor(options: EnvironmentsOptions) {
+    this.#options = options;
+    this.#shelf = new Shelf(join(options.stateDir, "environments"), options.hostPath);
+    this.#layers = new Shelf(join(options.stateDir, "layers"), options.hostPath);
+    this.#tools = new Shelf(join(options.stateDir, "tools"), options.hostPath);
+    this.#git = new Git(options.hostPath);
+  }
+
+  /** The content key: hex sha256 over all that decides what the environment holds. Costs a few stat calls. */
+  async keyOf(recipe: EnvironmentRecipe): Promise<string> {
+    const { rootfs, repository, ...rest } = recipe;
+    const [digest, identity, toolchains] = await Promise.all([
+      this.#digests.ofRootfs(rootfs),
+      identifyRepository(repository, this.#digests),
+      this.#resolve(recipe),
+    ]);
+    const { name, capabilities } = this.#options.backend;
+    const backend = capabilities.isolation ? "isolated" : name;
+    const swebench = recipe.setup.type === "swebench" ? [SWEBENCH_VERSION, await this.#findInterpreters()] : [];
+    return sha256([FORMAT, backend, rootfs.type, digest, identity, toolchains.found, swebench, sorted(rest)]);
+  }
+
+  /**
+   * The environment of a recipe, made if it is not there. Who asks at the same time, in this or another process, shares one making; a
+   * failure is shared by those who wait, leaves nothing and is not remembered. Cancelling ends this caller's waiting; the making ends when nobody waits.
+   */
+  async prepare(recipe: EnvironmentRecipe, waiter: Waiter = {}): Promise<Environment> {
+    const key = await this.keyOf(recipe);
+    const ready = this.#ready.get(key) ?? (await this.#load(key));
+    if (!ready) {
+      await this.#shelf.publish(
+        key,
+        (place, signal, report) => this.#make(key, recipe, place, { signal, report }),
+        waiter,
+      );
+    }
+    const environment = ready ?? (await this.#load(key));
+    if (!environment)
+      throw new SandlotError("sandbox", `environment ${key} was published and is gone: was the state folder cleaned?`);
+    await this.#shelf.touch(key);
+    return environment;
+  }
+
+  /** An environment by its key, for a server that starts again; undefined when it is not on disk. */
+  async find(key: string): Promise<Environment | undefined> {
+    return this.#ready.get(key) ?? this.#load(key);
+  }
+
+  /** Keeps an environment from collection until `release`. Counted; in memory only. */
+  acquire(key: string): void {
+    this.#shelf.hold(key);
+  }
+
+  release(key: string): void {
+    this.#shelf.release(key);
+  }
+
+  /** Removes the least recently used environments that nobody holds until those left take at most `maxBytes`, then layers that none of them names. */
+  async collect(maxBytes: number): Promise<Collected> {
+    const forget = (key: string): void => void this.#ready.delete(key);
+    return collect({
+      environments: this.#shelf,
+      layers: this.#layers,
+      maxBytes,
+      graceMs: this.#options.graceMs ?? GRACE_MS,
+      forget,
+    });
+  }
+
+  /** Removes what a killed process left half-made. For the start of a server. */
+  async sweep(): Promise<void> {
+    await this.#shelf.sweep();
+    await this.#layers.sweep();
+    await this.#tools.sweep();
+  }
+
+  /** What this host lacks to prepare a recipe; empty when nothing is known to be missing. Prepares and installs nothing. */
+  async missingRequirements(recipe: EnvironmentRecipe): Promise<readonly Missing[]> {
+    const { missing } = await this.#resolve(recipe);
+    const repository = await findRepository(recipe.repository, this.#options.repositories).then(
+      () => [],
+      (error: unknown) => [{ name: "repository", message: error instanceof Error ? error.message : String(error) }],
+    );
+    const swebench =
+      recipe.setup.type === "swebench"
+        ? await missingForSwebench(recipe.setup, this.#options, await this.#findInterpreters())
+        : [];
+    return [...missing, ...repository, ...swebench];
+  }
+
+  async #make(
+    key: string,
+    recipe: EnvironmentRecipe,
+    place: { folder: string; final: string },
+    watch: Watch,
+  ): Promise<void> {
+    const { found, missing } = await this.#resolve(recipe);
+    if (missing.length > 0) {
+      const message = missing.map((one) => one.message).join("; ");
+      throw new SandlotError("task", `this host cannot play the task: ${message}`, { field: "environment.requires" });
+    }
+    const started = performance.now();
+    const pins: AsyncDisposable[] = [];
+    try {
+      const rootfsDigest = await this.#digests.ofRootfs(recipe.rootfs);
+      const site = { toolchains: found, folder: place.folder, rootfsDigest, pins };
+      const built = await makeEnvironment(await this.#means(recipe), recipe, site, watch);
+      const environment: Environment = {
+        key,
+        rootfs: recipe.rootfs,
+        ...built,
+        layers: built.layers.map((layer) => layer.replace(place.folder, place.final)),
+        workdir: recipe.workdir,
+        baseCommit: recipe.baseCommit,
+        preparedMs: Math.round(performance.now() - started),
+      };
+      await writeFile(join(place.folder, FILE), `${JSON.stringify(environment, null, 2)}\n`);
+    } finally {
+      await Promise.all(pins.map((pin) => pin[Symbol.asyncDispose]()));
+    }
+  }
+
+  async #means(recipe: EnvironmentRecipe): Promise<Means> {
+    const { backend, limits, newId, stepTimeoutMs, hostPath, packageIndex, repositories } = this.#options;
+    return {
+      workshop: { backend, limits, newId, stepTimeoutMs },
+      git: this.#git,
+      layers: this.#layers,
+      tools: this.#tools,
+      interpreters: await this.#findInterpreters(),
+      source: await findRepository(recipe.repository, repositories),
+      hostPath,
+      packageIndex,
+    };
+  }
+
+  async #load(key: string): Promise<Environment | undefined> {
+    const text = await readFile(join(this.#shelf.path(key), FILE), "utf8").catch(() => undefined);
+    if (text === undefined) return undefined;
+    const environment: Environment = JSON.parse(text);
+    this.#ready.set(key, environment);
+    return environment;
+  }
+
+  async #resolve(recipe: EnvironmentRecipe): Promise<Toolchains> {
+    const id = sha256([await this.#digests.ofRootfs(recipe.rootfs), recipe.rootfs, recipe.requires]);
+    const known = this.#toolchains.get(id);
+    if (known) return known;
+    const { nodeBinary } = this.#options;
+    const resolved = resolveRequirements(recipe.requires, recipe.rootfs, {
+      nodeBinary,
+      interpreters: () => this.#findInterpreters(),
+    });
+    // Only success is remembered: who installs what is missing need not start the server again.
+    this.#toolchains.set(id, resolved);
+    resolved.then(
+      ({ missing }) => missing.length > 0 && this.#toolchains.delete(id),
+      () => this.#toolchains.delete(id),
+    );
+    return resolved;
+  }
+
+  #findInterpreters(): Promise<readonly Interpreter[]> {
+    const { interpreters, hostPath } = this.#options;
+    this.#interpreters ??= findInterpreters({ ...interpreters, hostPath });
+    return this.#interpreters;
+  }
+}
+
+interface Toolchains {
+  readonly found: readonly Toolchain[];
+  readonly missing: readonly Missing[];
+}
+
+const FILE = "environment.json";
+
+/** With the keys of every object in one order: a recipe's spelling must not decide its key. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return entries.map(([name, inner]) => [name, sorted(inner)]);
+}
