@@ -20,7 +20,7 @@ export interface GraderOptions {
   readonly limits: Limits;
   readonly serverVersion: string;
   /** Runs a second try while no other is run; the default lets one second try run at a time. */
-  readonly alone?: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly alone?: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
 }
 
 export interface GradeRequest {
@@ -94,7 +94,7 @@ export class Grader {
     }
     const first = await this.#try(request);
     if (!wentOverLimit(first)) return first;
-    return (this.#options.alone ?? this.#inTurn)(() => this.#try(request));
+    return (this.#options.alone ?? this.#inTurn)(() => this.#try(request), signal);
   }
 
   async #try(request: GradeRequest): Promise<Finding> {
@@ -121,11 +121,13 @@ export class Grader {
     };
   }
 
-  readonly #inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = this.#lastAlone.then(work);
-    this.#lastAlone = mine.catch(() => {});
-    return mine;
-  };
+  readonly #inTurn = <T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> =>
+    new Promise((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      const mine = this.#lastAlone.then(() => (signal.aborted ? Promise.reject(signal.reason) : work()));
+      mine.then(resolve, reject);
+      this.#lastAlone = mine.catch(() => {});
+    });
 
   #grade(request: GradeRequest, finding: Finding): Grade {
     const { environment, spec, submission } = request;

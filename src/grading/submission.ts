@@ -40,15 +40,19 @@ const DESK = "/tmp/sandlot-submission";
 export async function takeSubmission(request: SubmissionRequest): Promise<Submission> {
   const { backend, environment, sandbox, newId, limits, signal } = request;
   signal.throwIfAborted();
-  await using _frozen = await freezeIfAlive(sandbox);
-  const { rootfs, layers, binds, workdir, env } = environment;
-  const views = [{ of: sandbox.id, at: VIEW }];
-  const spec = { id: newId(), rootfs, layers, binds, views, workdir, env, limits, network: "none" } as const;
-  const helper = await backend.create(spec, signal);
+  const frozen = await freezeIfAlive(sandbox);
   try {
-    return await collect(helper, environment, signal);
+    const { rootfs, layers, binds, workdir, env } = environment;
+    const views = [{ of: sandbox.id, at: VIEW }];
+    const spec = { id: newId(), rootfs, layers, binds, views, workdir, env, limits, network: "none" } as const;
+    const helper = await backend.create(spec, signal);
+    try {
+      return await collect(helper, environment, signal);
+    } finally {
+      await helper.dispose();
+    }
   } finally {
-    await helper.dispose();
+    await frozen?.[Symbol.asyncDispose]();
   }
 }
 
