@@ -42,9 +42,9 @@ export class OurServer {
       [
         `backend: { type: oci, disk: ${disk} }`,
         "pools: { default: { slots: 1000 } }",
-        "slots: { sandboxes: 1000 }",
+        "sandboxes: { total: 1000 }",
         `warm: { per_environment: ${warm}, total: ${warm} }`,
-        "limits: { max_steps: 100000, max_turns: 100000 }",
+        "limits: { defaults: { max_steps: 100000, max_turns: 100000 } }",
         "log: { level: warn }",
       ].join("\n"),
     );

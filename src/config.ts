@@ -56,8 +56,8 @@ const DEFAULTS: Readonly<Record<LimitName, number>> = {
 };
 
 const MOST: Readonly<Record<LimitName, number>> = {
-  max_steps: 10_000,
-  max_turns: 10_000,
+  max_steps: 1_000_000,
+  max_turns: 1_000_000,
   wall_ms: 24 * 60 * MINUTE,
   command_ms: 6 * 60 * MINUTE,
   no_output_ms: 6 * 60 * MINUTE,
@@ -73,7 +73,7 @@ const BackendConfig = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("oci"),
     runtime: z.enum(["auto", "crun", "runc"]).default("auto"),
-    disk: z.enum(["auto", "quota", "loop", "watched"]).default("auto"),
+    disk: z.enum(["auto", "loop", "watched"]).default("auto"),
   }),
   z.strictObject({
     type: z.literal("process"),
@@ -98,6 +98,13 @@ export const Config = z.strictObject({
   interpreters: z.array(z.string().min(1)).default([]),
   backend: BackendConfig.prefault({ type: "oci" }),
   pools: z.record(z.string().regex(/^[\w.-]{1,64}$/), Pool).prefault({ default: {} }),
+  sandboxes: z
+    .strictObject({
+      total: Count.default(1_000),
+      expected_mib: Count.default(64),
+      reserve_mib: z.int().min(0).default(512),
+    })
+    .prefault({}),
   grading: z.strictObject({ slots: z.union([Count, Auto]).default("auto") }).prefault({}),
   warm: z.strictObject({ per_environment: z.int().min(0).default(2), total: z.int().min(0).default(16) }).prefault({}),
   lease_ms: Ms.default(15 * MINUTE),
