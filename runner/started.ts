@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, constants, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeSync, constants, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecOptions } from "../src/sandbox/sandbox.ts";
@@ -89,8 +89,9 @@ export async function eventually(what: string, isTrue: () => boolean | Promise<b
 let counter = 0;
 
 function build(): void {
-  const source = statSync(join(folder, "runner.c")).mtimeMs;
-  if (!existsSync(binary) || statSync(binary).mtimeMs < source) execFileSync(join(folder, "build"), { stdio: "inherit" });
+  const sources = readdirSync(folder).filter((name) => /\.[ch]$/.test(name));
+  const newest = Math.max(...sources.map((name) => statSync(join(folder, name)).mtimeMs));
+  if (!existsSync(binary) || statSync(binary).mtimeMs < newest) execFileSync(join(folder, "build"), { stdio: "inherit" });
 }
 
 function withControl<T>(root: string, start: (control: number) => T): T {
