@@ -26,12 +26,16 @@ export const PACKAGE_MANAGER = `#!/bin/sh
 echo "note: not run while preparing: \${0##*/} $*" >&2
 `;
 
+/** Where the locales of an environment lie: /usr may be the host's own, read-only. The C library is told by LOCPATH. */
+export const LOCALES = `${TESTBED}/share/locales`;
+
 /** Makes the locales that /etc/locale.gen and its arguments ask for, once; asked again (the official scripts do) it does nothing. */
 export const LOCALE_GEN = `#!/bin/sh
 wanted=$(grep -v '^ *#' /etc/locale.gen 2>/dev/null | cut -d' ' -f1)
-for name in $wanted "$@"; do
+mkdir -p ${LOCALES}
+for name in C.UTF-8 $wanted "$@"; do
   case $name in -*) continue ;; *.*) ;; *) name=$name.UTF-8 ;; esac
-  folder=/usr/lib/locale/\${name%%.*}.utf8
+  folder=${LOCALES}/\${name%%.*}.utf8
   [ -d "$folder" ] || localedef -i "\${name%%.*}" -f UTF-8 "$folder" || echo "note: locale $name could not be made" >&2
 done
 exit 0
@@ -40,6 +44,10 @@ exit 0
 /** Prints, one a line, the build requirements of the project in the working directory whose distributions are not installed. */
 export const BUILD_REQUIREMENTS = `
 import os, re, sys
+try:
+    import setuptools  # Before anything imports distutils: newer ones replace it.
+except ImportError:
+    pass
 sys.path.insert(0, os.getcwd())
 try:
     import tomllib as toml

@@ -21,6 +21,7 @@ import {
   ACTIVATE_PATH,
   BUILD_REQUIREMENTS,
   LOCALE_GEN,
+  LOCALES,
   OFFLINE,
   PACKAGE_MANAGER,
   seedPackages,
@@ -68,7 +69,8 @@ export async function makeSwebench(
   const target = join(site.folder, "installed");
   const sealed = await install(means, order, { layers, target }, watch);
   const binds = site.toolchains.flatMap((one): readonly Bind[] => (one.bind ? [one.bind] : []));
-  return { layers: [...layers, target], binds, env: { ...runEnv(), ...recipe.env }, seal: sealed };
+  const locales = localeLines(spec).length > 0 ? { LOCPATH: LOCALES } : {};
+  return { layers: [...layers, target], binds, env: { ...runEnv(), ...locales, ...recipe.env }, seal: sealed };
 }
 
 interface Order {
@@ -105,8 +107,8 @@ async function packagesLayer(
   watch: Watch & { readonly below: readonly string[] },
 ): Promise<string> {
   const { spec, interpreter, pip, recipe } = order;
-  const { requirements, lenient, pip_packages, eval_commands, pre_install } = spec;
-  const locales = [...pre_install, ...eval_commands].filter((line) => line.includes("locale"));
+  const { requirements, lenient, pip_packages } = spec;
+  const locales = localeLines(spec);
   const identity = [
     "swebench packages 1",
     site.rootfsDigest,
@@ -134,6 +136,11 @@ async function packagesLayer(
       await builder.run("packages", CLEAN);
     });
   });
+}
+
+/** The official commands that ask for a locale. */
+function localeLines({ pre_install, eval_commands }: Spec): readonly string[] {
+  return [...pre_install, ...eval_commands].filter((line) => line.includes("locale"));
 }
 
 async function seed(builder: Builder, interpreter: Interpreter): Promise<void> {
