@@ -77,15 +77,13 @@ async function wrongPatches(folder: string): Promise<Record<string, string>> {
   return patches;
 }
 
-/** Starts in the workdir. Tests are restored first: changed ones from the base commit, new ones (that a submission may have made too) by removal. */
+/** Starts in the workdir. Tests are restored first: changed ones from the base commit, new ones (that a submission may have made too) by removal. Unlike the official scripts it prints nothing of the submission. */
 function graderScript(file: TaskFile, testPatch: string): string {
   const changed = testFiles(testPatch);
   const known = changed.filter((test) => !test.added).map((test) => quote(test.path));
   const added = changed.filter((test) => test.added).map((test) => quote(test.path));
   return officialScript(
     [
-      "git status",
-      `git diff ${file.base_commit}`,
       ...(known.length > 0 ? [`git checkout ${file.base_commit} -- ${known.join(" ")}`] : []),
       ...(added.length > 0 ? [`rm -rf -- ${added.join(" ")}`] : []),
       "git apply -v - <<'EOF_114329324912'",

@@ -28,6 +28,7 @@ function describe(issue: z.core.$ZodIssue, row: unknown): string[] {
 function expectation(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case "invalid_type":
+      if (issue.message.startsWith("expected")) return issue.message;
       return `expected ${issue.expected}`;
     case "invalid_value":
       return `expected ${issue.values.map((value) => JSON.stringify(value)).join(" or ")}`;

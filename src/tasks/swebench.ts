@@ -14,17 +14,18 @@ export interface RowOrigin {
 /** A row in the form of SWE-bench 5 (the columns of the published data sets), or why it is none. */
 export function readSwebenchRow(row: unknown, origin: RowOrigin): Read<Task> {
   const read = check(Row, row);
-  return read.ok ? { ok: true, value: toTask(read.value, origin) } : read;
+  return read.ok ? check(Task, taskFields(read.value, origin)) : read;
 }
 
-const Tests = z.union([z.array(z.string()), z.string().transform(jsonList)], {
-  error: "expected a list of test names, or JSON of one",
-});
+const NOT_TESTS = "expected a list of test names, or JSON of one";
+const Tests = z
+  .union([z.array(z.string()), z.string().transform(jsonList)], { error: NOT_TESTS })
+  .pipe(z.array(z.string().min(1), { error: NOT_TESTS }));
 
 /** Columns not named here (hints_text, created_at, image, environment_setup_commit, ...) have no effect. */
 const Row = z.object({
   instance_id: TaskId,
-  repo: z.string().min(1),
+  repo: z.string().regex(/^([\w.-]+\/[\w.-]+|\.{0,2}\/.*)$/, "expected owner/name or a path"),
   base_commit: CommitId,
   problem_statement: z.string().min(1),
   eval_script: z.string().min(1),
@@ -51,21 +52,23 @@ const Row = z.object({
 });
 type Row = z.infer<typeof Row>;
 
-const DIFFICULTY = new Map([
+const DIFFICULTY = new Map<string, Task["difficulty"]>([
+  ["easy", "easy"],
+  ["medium", "medium"],
+  ["hard", "hard"],
   ["<15 min fix", "easy"],
   ["15 min - 1 hour", "medium"],
   ["1-4 hours", "hard"],
   [">4 hours", "hard"],
 ]);
 
-function toTask(row: Row, origin: RowOrigin): Task {
-  const difficulty = row.difficulty ?? "";
-  return Task.parse({
+function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
+  return {
     id: row.instance_id,
     source: { dataset: origin.dataset, split: origin.split },
     repo: row.repo,
     language: row.language ?? (usesConda(row) ? "python" : ""),
-    difficulty: DIFFICULTY.get(difficulty) ?? (["easy", "medium", "hard"].includes(difficulty) ? difficulty : ""),
+    difficulty: DIFFICULTY.get(row.difficulty ?? "") ?? "",
     instruction: row.problem_statement,
     environment: {
       repository: repositoryOf(row, origin.folder),
@@ -82,25 +85,30 @@ function toTask(row: Row, origin: RowOrigin): Task {
       script: officialScript(row.eval_script),
       failToPass: row.FAIL_TO_PASS,
       passToPass: row.PASS_TO_PASS,
-      official: true,
+      // A parser of our own has no official counterpart.
+      official: row.log_parser.startsWith("parse_log_"),
     },
     oracle: { patch: row.patch ?? "", testPatch: row.test_patch ?? "" },
-  });
+  };
 }
 
 /** The column `repository`, or a `repo` that is itself a path, is local; else `repo` is looked up among the clones by name. */
 function repositoryOf(row: Row, folder: string): EnvironmentRecipe["repository"] {
-  const local = row.repository ?? (isAbsolute(row.repo) || /^\.{1,2}\//.test(row.repo) ? row.repo : undefined);
+  const local = row.repository ?? (isPath(row.repo) ? row.repo : undefined);
   if (local === undefined) return { type: "name", name: row.repo };
   return { type: local.endsWith(".fast-export") ? "fast-export" : "path", path: resolve(folder, local) };
 }
 
 /** The official recipe is for scripts that activate the official environment; a script that does not brings nothing it needs. */
 function setupOf(row: Row): EnvironmentRecipe["setup"] {
-  if (!row.setup && row.version && usesConda(row)) {
+  if (!row.setup && row.version && !isPath(row.repo) && usesConda(row)) {
     return { type: "swebench", repo: row.repo, version: row.version };
   }
   return { type: "commands", commands: row.setup ?? [], network: false };
+}
+
+function isPath(repo: string): boolean {
+  return isAbsolute(repo) || /^\.{1,2}\//.test(repo);
 }
 
 function usesConda(row: Row): boolean {
@@ -111,7 +119,7 @@ function jsonList(text: string, context: z.RefinementCtx): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    context.addIssue({ code: "custom", message: "expected a list of test names, or JSON of one" });
+    context.addIssue({ code: "custom", message: NOT_TESTS });
     return z.NEVER;
   }
 }

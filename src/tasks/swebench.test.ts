@@ -1,0 +1,126 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { PARSERS } from "../verdict/parsers.ts";
+import { readTaskFile } from "./jsonl.ts";
+import { readSwebenchRow } from "./swebench.ts";
+import { BASE, someRow } from "./task.fixture.ts";
+import type { Task } from "./task.ts";
+
+const ORIGIN = { folder: "/rows", dataset: "some", split: "test" };
+const DATA = join(process.env["SANDLOT_DATA"] ?? resolve(import.meta.dirname, "../../../shared/data"), "swebench");
+const present = existsSync(DATA);
+if (!present) console.warn(`reading the published rows is skipped: no ${DATA} (set SANDLOT_DATA)`);
+
+function read(changes: Record<string, unknown>): Task {
+  const got = readSwebenchRow(someRow(changes), ORIGIN);
+  if (!got.ok) throw new Error(got.problems.join("\n"));
+  return got.value;
+}
+
+function problems(changes: Record<string, unknown>): string[] {
+  const got = readSwebenchRow(someRow(changes), ORIGIN);
+  return got.ok ? [] : got.problems;
+}
+
+describe("a row in SWE-bench form", () => {
+  it("becomes a task with the official recipe, rule and history", () => {
+    const task = read({});
+    expect(task).toMatchObject({
+      id: "acme__tool-1",
+      source: { dataset: "some", split: "test" },
+      instruction: "It is broken.\r\n",
+      environment: {
+        repository: { type: "name", name: "acme/tool" },
+        baseCommit: BASE,
+        setup: { type: "swebench", repo: "acme/tool", version: "1.0" },
+        history: "past",
+      },
+      oracle: { patch: "the gold patch\n", testPatch: "the hidden tests\n" },
+    });
+    expect(task.grader).toMatchObject({ official: true, parser: "parse_log_pytest", rule: "swebench@5.0.2" });
+    expect(task.grader.failToPass).toEqual(["t.py::a"]);
+    expect(task.grader.passToPass).toEqual(["t.py::b"]);
+  });
+
+  it("gets the script that the official harness runs, which records the exit code of the tests", () => {
+    expect(read({}).grader.script.split("\n")).toEqual([
+      "#!/bin/bash",
+      "set -uxo pipefail",
+      "conda activate testbed",
+      ": '>>>>> Start Test Output'",
+      "pytest",
+      "SWEBENCH_TEST_EXIT_CODE=$?",
+      ": '>>>>> End Test Output'",
+      'echo ">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE"',
+      "true",
+      "",
+    ]);
+  });
+
+  it("has no official rule when its log is read by a parser of our own", () => {
+    expect(read({ log_parser: "unittest" }).grader.official).toBe(false);
+  });
+
+  it("keeps every other byte of its script", () => {
+    const script = "cat <<'E'\r\n+\u2028 \t\nE\n: '>>>>> Start Test Output'\nset -uxo pipefail\n";
+    expect(read({ eval_script: script }).grader.script).toBe(
+      "#!/bin/bash\nset -uxo pipefail\ncat <<'E'\r\n+\u2028 \t\nE\n: '>>>>> Start Test Output'\n",
+    );
+  });
+
+  it("may have a local repository, with its own set-up", () => {
+    const task = read({ repository: "clones/tool", version: null, setup: ["make"], requires: ["cc"] });
+    expect(task.environment).toMatchObject({
+      repository: { type: "path", path: "/rows/clones/tool" },
+      setup: { type: "commands", commands: ["make"] },
+      requires: ["cc"],
+    });
+    expect(read({ repository: "/x/y.fast-export" }).environment.repository).toEqual({
+      type: "fast-export",
+      path: "/x/y.fast-export",
+    });
+    expect(read({ repo: "./tool" }).environment).toMatchObject({
+      repository: { type: "path", path: "/rows/tool" },
+      setup: { type: "commands", commands: [] },
+    });
+  });
+
+  it("needs no official recipe when its script activates no official environment", () => {
+    expect(read({ eval_script: "make test\n" }).environment.setup).toMatchObject({ type: "commands", commands: [] });
+  });
+
+  it("is refused with each field that does not fit, by the name of its column", () => {
+    expect(problems({ base_commit: "main", eval_script: undefined, log_parser: "parse_log_cobol" })).toEqual([
+      'base_commit: expected a full commit id, 40 hex digits, got "main"',
+      "eval_script: expected string, got nothing",
+      'log_parser: expected the name of a known log parser, got "parse_log_cobol"',
+    ]);
+    expect(problems({ FAIL_TO_PASS: "t.py::a" })).toEqual([
+      'FAIL_TO_PASS: expected a list of test names, or JSON of one, got "t.py::a"',
+    ]);
+    expect(problems({ FAIL_TO_PASS: "[]" })[0]).toMatch(/^FAIL_TO_PASS: expected a length of at least 1, got/);
+    expect(problems({ PASS_TO_PASS: '{"a": 1}' })[0]).toMatch(/^PASS_TO_PASS: expected a list of test names/);
+    expect(problems({ repo: "tool" })[0]).toMatch(/^repo: expected owner\/name or a path, got "tool"/);
+    expect(problems({ eval_type: "maybe" })).toEqual([
+      'eval_type: expected "pass_and_fail" or "fail_only", got "maybe"',
+    ]);
+    expect(problems({ image_assets: '{"test_patch": []}' })[0]).toMatch(/^image_assets: expected no image assets/);
+  });
+
+  it.skipIf(!present)("is each published row of Lite and Verified", async () => {
+    const files = readdirSync(DATA).filter((file) => file.endsWith(".v5.jsonl.gz"));
+    const tasks = (await Promise.all(files.map((file) => readTaskFile(join(DATA, file))))).flat();
+    expect(tasks.length).toBeGreaterThanOrEqual(873);
+    for (const task of tasks) {
+      expect(PARSERS.has(task.grader.parser), task.id).toBe(true);
+      expect(task.environment.setup.type, task.id).toBe("swebench");
+      expect(
+        task.grader.script.match(/^SWEBENCH_TEST_EXIT_CODE=\$\?\n: '>>>>> End Test Output'$/gm),
+        task.id,
+      ).toHaveLength(1);
+      // The official here-document ends a patch with one more line feed.
+      expect(task.grader.script.includes(`\n${task.oracle.testPatch}\nEOF_114329324912\n`), task.id).toBe(true);
+    }
+  });
+});
