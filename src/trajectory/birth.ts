@@ -81,10 +81,10 @@ export class Births {
     const { slots, environments, judge } = this.#parts;
     const { environment, call } = parts.ledger.created;
     const lease = parts.sandbox ? slots.adopt({ pool: call.pool, key: call.attemptId }) : undefined;
-    const freeEnvironment = parts.sandbox ? environments.acquire(environment.key) : undefined;
+    environments.acquire(environment.key);
     const freed = (): void => {
       lease?.release();
-      freeEnvironment?.();
+      environments.release(environment.key);
     };
     return new Trajectory({ ...parts, judge, freed, over: this.#over });
   }
@@ -97,17 +97,17 @@ export class Births {
   ): Promise<Trajectory> {
     const { environments } = this.#parts;
     const environment = await environments.prepare(order.task.environment, { signal });
-    const freeEnvironment = environments.acquire(environment.key);
+    environments.acquire(environment.key);
     const freed = (): void => {
       lease.release();
-      freeEnvironment();
+      environments.release(environment.key);
     };
     try {
       const prepared = performance.now();
       const sandbox = await this.#sandbox(environment, order.limits, signal);
       return await this.#begin(order, environment, sandbox, { ...times, prepared, freed });
     } catch (error) {
-      freeEnvironment();
+      environments.release(environment.key);
       throw error;
     }
   }

@@ -2,7 +2,15 @@ import type { Environment } from "../environments/environment.ts";
 import type { Grade } from "../grading/grade.ts";
 import type { Enforced, OutputChunk } from "../sandbox/sandbox.ts";
 import type { ToolState } from "../tools/tool.ts";
-import type { CreateCall, Ending, StepResult, Timings, TrajectoryLimits, TurnResult } from "./rollouts.ts";
+import type {
+  CreateCall,
+  Ending,
+  StepResult,
+  Timings,
+  TrajectoryGrade,
+  TrajectoryLimits,
+  TurnResult,
+} from "./rollouts.ts";
 
 /**
  * The lines of a trajectory's journal, which is also its record. Version 1. An intent is written before its dispatch, an outcome before its answer.
@@ -117,7 +125,7 @@ export interface Ended extends Stamp {
   readonly lastStep: number;
   readonly turns: number;
   readonly wallUsedMs: number;
-  readonly grade?: Grade & { readonly submitted: boolean };
+  readonly grade?: TrajectoryGrade;
 }
 
 /** [offset, "o" or "e", text], or with a fourth member when the bytes are no UTF-8: then the text is base64. */

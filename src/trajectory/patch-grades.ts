@@ -68,7 +68,7 @@ export class PatchGrades {
   async #make(task: Task, { patch, gradeMs }: PatchCall): Promise<Grade> {
     const { signal } = this.#closing;
     const environment = await this.#environments.prepare(task.environment, { signal });
-    const free = this.#environments.acquire(environment.key);
+    this.#environments.acquire(environment.key);
     try {
       return await this.#judge.judge(
         task,
@@ -77,7 +77,7 @@ export class PatchGrades {
         { gradeMs: gradeMs || task.grader.timeoutMs, signal },
       );
     } finally {
-      free();
+      this.#environments.release(environment.key);
     }
   }
 

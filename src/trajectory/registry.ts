@@ -13,11 +13,11 @@ import type {
   ExecuteCall,
   PrepareProgress,
   Rollouts,
-  State,
   StepCall,
   StepResult,
   StreamEvent,
   Summary,
+  TrajectoryGrade,
   TurnResult,
   Waiting,
 } from "./rollouts.ts";
@@ -55,7 +55,7 @@ export class Registry implements Rollouts {
       defaultLimits: defaults,
       enforced: backend.enforced,
       pools: slots.stats(),
-      grading: Object.values(gradingSlots.stats())[0] ?? { slots: 0, used: 0, queued: 0 },
+      grading: gradingSlots.stats()["default"] ?? { slots: 0, used: 0, queued: 0 },
       draining: this.#draining,
       leaseMs,
     };
@@ -69,8 +69,9 @@ export class Registry implements Rollouts {
     return this.#parts.catalog.get(id);
   }
 
-  unplayable(task: Task): Promise<string> {
-    return this.#parts.environments.missingRequirements(task.environment);
+  async unplayable(task: Task): Promise<string> {
+    const missing = await this.#parts.environments.missingRequirements(task.environment);
+    return missing.map(({ message }) => message).join("; ");
   }
 
   toolSchemas(task: Task): ReturnType<Rollouts["toolSchemas"]> {
@@ -119,11 +120,11 @@ export class Registry implements Rollouts {
       callId,
     }: { readonly trajectoryId: string; readonly finalize: boolean; readonly callId: string },
     waiting: Waiting,
-  ): Promise<Grade & { readonly submitted: boolean }> {
+  ): Promise<TrajectoryGrade> {
     const live = this.population.find(trajectoryId);
     if (live) return this.#working(trajectoryId).grade(finalize, callId, waiting);
     const { grade } = this.population.summary(trajectoryId);
-    if (grade) return { ...grade, submitted: grade.submitted ?? false };
+    if (grade) return grade;
     this.population.live(trajectoryId); // throws `ended`
     throw new Error("an ended trajectory was found alive");
   }
@@ -156,7 +157,7 @@ export class Registry implements Rollouts {
   async heartbeat(ids: readonly string[], leaseMs: number): ReturnType<Rollouts["heartbeat"]> {
     const found = ids.flatMap((id) => this.population.find(id) ?? []);
     for (const trajectory of found) trajectory.renew(leaseMs);
-    const alive = found.map((one) => ({ id: one.id, leaseUntil: leaseUntil(one), state: one.state as State }));
+    const alive = found.map((one) => ({ id: one.id, leaseUntil: one.leaseUntil, state: one.state }));
     const here = new Set(alive.map(({ id }) => id));
     return { alive, gone: ids.filter((id) => !here.has(id)) };
   }
@@ -227,8 +228,4 @@ export class Registry implements Rollouts {
         { retryAfterMs: 1000 },
       );
   }
-}
-
-function leaseUntil(trajectory: Trajectory): Date {
-  return new Date(Date.now() + trajectory.leaseEnds - performance.now());
 }

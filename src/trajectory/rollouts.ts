@@ -44,6 +44,9 @@ export interface Timings {
   readonly serverMs: number;
 }
 
+/** A grade of a trajectory. `submitted`: by the policy, within its budget. */
+export type TrajectoryGrade = Grade & { readonly submitted: boolean };
+
 export interface Summary {
   readonly id: string;
   readonly taskId: string;
@@ -59,7 +62,7 @@ export interface Summary {
   readonly limits: TrajectoryLimits;
   readonly enforced: Enforced;
   readonly lastStep: number;
-  readonly grade?: Grade;
+  readonly grade?: TrajectoryGrade;
   readonly createdAt: Date;
   readonly leaseUntil?: Date;
   readonly timings: Timings;
@@ -83,7 +86,7 @@ export interface StepResult {
   readonly oomKills: number;
   readonly terminated: boolean;
   readonly truncated: boolean;
-  readonly grade?: Grade;
+  readonly grade?: TrajectoryGrade;
   readonly left: Budget;
   readonly timings: Timings;
   readonly replayed: boolean;
@@ -104,7 +107,7 @@ export interface TurnResult {
   readonly reward?: number;
   readonly terminated: boolean;
   readonly truncated: boolean;
-  readonly grade?: Grade;
+  readonly grade?: TrajectoryGrade;
   readonly left: Budget;
   readonly replayed: boolean;
 }
@@ -197,7 +200,7 @@ export interface Rollouts {
   gradeTrajectory(
     call: { readonly trajectoryId: string; readonly finalize: boolean; readonly callId: string },
     waiting: Waiting,
-  ): Promise<Grade & { readonly submitted: boolean }>;
+  ): Promise<TrajectoryGrade>;
   gradePatch(
     call: { readonly taskId: string; readonly patch: Uint8Array; readonly gradeMs: number; readonly callId: string },
     waiting: Waiting,

@@ -42,7 +42,9 @@ export async function runStep(life: Life, work: StepWork): Promise<StepResult> {
   if (why) return outOfBudget(life, work, why);
   const intent = known ? (known.intent as StepIntent) : begin(life, work);
   try {
-    return isSubmit(intent.tool) ? await submit(life, intent, work) : await run(life, intent, work);
+    return isSubmit(life.ledger.created.tools, intent.tool)
+      ? await submit(life, intent, work)
+      : await run(life, intent, work);
   } finally {
     life.running = undefined;
     work.output.finish();

@@ -16,14 +16,14 @@ export async function* streamStep(
   const live = await trajectory.liveOutput(call.callId, work);
   let offset = call.fromOffset;
   if (live) {
-    if (live.runningMs() === 0 && trajectory.ahead() > 0) yield { type: "queued", ahead: trajectory.ahead() };
+    if (live.runningMs() === 0 && trajectory.ahead > 0) yield { type: "queued", ahead: trajectory.ahead };
     for await (const chunk of live.read(offset, QUIET_MS, waiting.signal)) {
       if (chunk) {
         const cut = from(chunk, offset);
         offset = cut.offset + cut.data.length;
         yield { type: "output", chunk: cut };
       } else if (live.runningMs() > 0) yield { type: "progress", offset, runningMs: live.runningMs() };
-      else yield { type: "queued", ahead: trajectory.ahead() };
+      else yield { type: "queued", ahead: trajectory.ahead };
     }
   }
   const result = await work;

@@ -8,7 +8,7 @@ import type { State, Summary } from "./rollouts.ts";
 /** A live trajectory as clients see it; `full` adds prompt and tools. */
 export function summarise(
   life: Pick<Life, "ledger" | "meter" | "task">,
-  { state, leaseMsLeft, full, path }: { state: State; leaseMsLeft: number; full: boolean; path: string },
+  { state, leaseUntil, full, path }: { state: State; leaseUntil: Date; full: boolean; path: string },
 ): Summary {
   const { created, lastStep, final, ended } = life.ledger;
   return {
@@ -19,7 +19,7 @@ export function summarise(
     tools: full ? schemasOf(created.tools) : [],
     lastStep,
     ...(final ? { grade: { ...final.grade, submitted: final.submitted } } : {}),
-    ...(ended ? {} : { leaseUntil: new Date(Date.now() + leaseMsLeft) }),
+    ...(ended ? {} : { leaseUntil }),
     left: life.meter.left(),
   };
 }

@@ -1,20 +1,28 @@
 import { isFault, SandlotError } from "../errors.ts";
-import type { Grade } from "../grading/grade.ts";
 import type { OutputChunk, Sandbox } from "../sandbox/sandbox.ts";
 import type { Task } from "../tasks/task.ts";
 import { Meter, spent } from "./budget.ts";
+import { Calls, type Fence } from "./calls.ts";
 import { FINAL, finalize, lookNow } from "./final-grade.ts";
 import type { Journal, Position } from "./journal.ts";
 import { type Ledger, openIntents, post } from "./ledger.ts";
-import type { Judge, Life, Running } from "./life.ts";
+import type { Judge, Life } from "./life.ts";
 import { type GradeOutcome, type Line, restoreChunks, type StepIntent, type TurnIntent } from "./lines.ts";
 import { LiveOutput } from "./live-output.ts";
-import { SerialQueue } from "./queue.ts";
-import type { Ending, ExecuteCall, State, StepCall, StepResult, Summary, TurnResult, Waiting } from "./rollouts.ts";
+import type {
+  Ending,
+  ExecuteCall,
+  State,
+  StepCall,
+  StepResult,
+  Summary,
+  TrajectoryGrade,
+  TurnResult,
+  Waiting,
+} from "./rollouts.ts";
 import { runStep, stepDigest } from "./step.ts";
 import { summarise } from "./summary.ts";
 import { runTurn, turnDigest } from "./turn.ts";
-import { Bell, waitFor } from "./waiting.ts";
 
 export interface TrajectoryParts {
   readonly ledger: Ledger;
@@ -28,34 +36,30 @@ export interface TrajectoryParts {
   readonly over: (trajectory: Trajectory, summary: Summary) => void;
 }
 
-/**
- * A live trajectory: one serial queue over one sandbox. Every public call may be repeated; the end of a call's waiting never ends its work.
- */
+/** What runs gets so long to come to its end when the trajectory is ended. */
+const LAST_WORDS_MS = 10_000;
+
+/** A live trajectory: one serial queue over one sandbox. Every public call may be repeated; the end of a call's waiting never ends its work. */
 export class Trajectory {
   readonly id: string;
-  leaseMs: number;
-  /** performance.now() at which it ends unless renewed. */
-  leaseEnds: number;
   readonly #life: Life;
-  readonly #queue = new SerialQueue();
-  readonly #inFlight = new Map<
-    string,
-    { readonly digest: string; readonly work: Promise<unknown>; readonly output?: LiveOutput }
-  >();
-  readonly #bell = new Bell();
-  readonly #abort = new AbortController();
   readonly #journal: Journal;
   readonly #over: TrajectoryParts["over"];
+  readonly #abort = new AbortController();
+  readonly #calls: Calls;
+  #leaseMs: number;
+  #leaseEnds: number;
+  /** Joined the queue and have no number yet. */
   #queuedSteps = 0;
-  #attached = 0;
+  #queuedTurns = 0;
   #end: Promise<Summary> | undefined;
 
   constructor({ ledger, journal, sandbox, task, judge, freed, over }: TrajectoryParts) {
-    this.#over = over;
     this.id = ledger.created.id;
-    this.leaseMs = ledger.created.leaseMs;
-    this.leaseEnds = performance.now() + this.leaseMs;
+    this.#leaseMs = ledger.created.leaseMs;
+    this.#leaseEnds = performance.now() + this.#leaseMs;
     this.#journal = journal;
+    this.#over = over;
     let gone: Promise<void> | undefined;
     this.#life = {
       ledger,
@@ -74,6 +78,11 @@ export class Trajectory {
         return gone;
       },
     };
+    this.#calls = new Calls({
+      digestOf: (key) => ledger.entries.get(key)?.digest,
+      refuseEnded: () => this.#refuseEnded(),
+      failed: (error) => this.#failed(error),
+    });
   }
 
   get state(): State {
@@ -87,13 +96,26 @@ export class Trajectory {
     return this.#life.ledger;
   }
 
-  get running(): Running | undefined {
-    return this.#life.running;
+  get hasSandbox(): boolean {
+    return this.#life.sandbox !== undefined;
+  }
+
+  get wallSpent(): boolean {
+    return this.#life.meter.left().wallMs === 0;
+  }
+
+  get leaseUntil(): Date {
+    return new Date(Date.now() + this.#leaseEnds - performance.now());
+  }
+
+  /** Calls before the one that joined last. */
+  get ahead(): number {
+    return Math.max(0, this.#calls.length - 1);
   }
 
   /** Resolves when all that is queued now is done. */
   idle(): Promise<void> {
-    return this.#queue.idle();
+    return this.#calls.idle();
   }
 
   async execute(call: ExecuteCall, waiting: Waiting): Promise<StepResult> {
@@ -101,8 +123,16 @@ export class Trajectory {
     const key = `c:${callId}`;
     const output = new LiveOutput();
     const work = { key, callId, tool, argumentsJson, timeoutMs, arrivedAt: performance.now(), output };
-    const fence = { at: call.step, next: () => this.#life.ledger.lastStep + this.#queuedSteps + 1, what: "step" };
-    return this.#carryOut(waiting, { key, digest: stepDigest(work), fence, callId, output }, () => {
+    const next = (): number => this.#life.ledger.lastStep + this.#queuedSteps + 1;
+    const about = {
+      key,
+      digest: stepDigest(work),
+      callId,
+      output,
+      ...this.#fence({ at: call.step, next, what: "step" }),
+    };
+    this.renew();
+    return this.#calls.carryOut(waiting, about, () => {
       this.#queuedSteps += 1;
       return () => {
         this.#queuedSteps -= 1;
@@ -114,38 +144,34 @@ export class Trajectory {
   async step({ callId, turn, calls }: StepCall, waiting: Waiting): Promise<TurnResult> {
     const key = `c:${callId}`;
     const work = { key, callId, calls, arrivedAt: performance.now() };
-    let queued = 0;
-    const next = () => this.#life.ledger.turns + this.#queuedTurns + 1;
-    return this.#carryOut(
-      waiting,
-      { key, digest: turnDigest(calls), fence: { at: turn, next, what: "turn" }, callId },
-      () => {
-        this.#queuedTurns += 1;
-        queued = calls.length;
-        this.#queuedSteps += queued;
-        return () => {
-          this.#queuedTurns -= 1;
-          this.#queuedSteps -= queued;
-          return runTurn(this.#life, work);
-        };
-      },
-    );
+    const next = (): number => this.#life.ledger.turns + this.#queuedTurns + 1;
+    const about = { key, digest: turnDigest(calls), callId, ...this.#fence({ at: turn, next, what: "turn" }) };
+    this.renew();
+    return this.#calls.carryOut(waiting, about, () => {
+      this.#queuedTurns += 1;
+      this.#queuedSteps += calls.length;
+      return () => {
+        this.#queuedTurns -= 1;
+        this.#queuedSteps -= calls.length;
+        return runTurn(this.#life, work);
+      };
+    });
   }
-  #queuedTurns = 0;
 
-  async grade(finalNow: boolean, callId: string, waiting: Waiting): Promise<Grade & { readonly submitted: boolean }> {
-    const { final } = this.#life.ledger;
-    if (final) return withSubmitted(final);
-    if (finalNow || this.state === "GRADING") {
-      const submitted = spent(this.#life.meter.left(), this.#life.ledger.created.limits) === undefined;
+  /** The final grade, or (without `final`) a judgement on the work tree as it stands between two steps. */
+  async grade(final: boolean, callId: string, waiting: Waiting): Promise<TrajectoryGrade> {
+    const { ledger, meter } = this.#life;
+    this.renew();
+    if (ledger.final) return withSubmitted(ledger.final);
+    if (final || this.state === "GRADING") {
+      const submitted = spent(meter.left(), ledger.created.limits) === undefined;
       const about = { key: FINAL, digest: "", callId };
-      const outcome = await this.#carryOut(waiting, about, () => () => finalize(this.#life, { submitted }));
-      return withSubmitted(outcome);
+      return withSubmitted(await this.#calls.carryOut(waiting, about, () => () => finalize(this.#life, { submitted })));
     }
     const key = `g:${callId || crypto.randomUUID()}`;
-    const { judged } = await this.#carryOut(waiting, { key, digest: "", callId }, () => () => lookNow(this.#life, key));
-    const about = { key: `${key}:judged`, digest: "", callId };
-    return withSubmitted(await this.#shared(waiting, about, judged));
+    const look = { key, digest: "", callId };
+    const { judged } = await this.#calls.carryOut(waiting, look, () => () => lookNow(this.#life, key));
+    return withSubmitted(await this.#calls.besides(waiting, { ...look, key: `${key}:judged` }, judged));
   }
 
   /** Ends the running command if it belongs to the call id (or whatever runs, when that is empty). */
@@ -157,71 +183,34 @@ export class Trajectory {
 
   /** Ends the trajectory: the running step is interrupted and journalled, a grade in the making becomes CANCELLED, then everything is removed. The first ending counts. */
   end(ending: Ending, reason?: string): Promise<Summary> {
-    this.#end ??= this.#finish(ending, reason);
+    this.#end ??= this.#finish(ending, reason).catch((error: unknown) => {
+      this.#end = undefined; // a full disk, for one: to be tried again
+      throw error;
+    });
     return this.#end;
   }
 
+  /** 0 = the length it has. */
   renew(leaseMs = 0): void {
-    if (leaseMs > 0) this.leaseMs = leaseMs;
-    this.leaseEnds = performance.now() + this.leaseMs;
+    if (leaseMs > 0) this.#leaseMs = leaseMs;
+    this.#leaseEnds = performance.now() + this.#leaseMs;
   }
 
-  /** Renews while somebody waits for an answer; true when the lease has run out. */
+  /** True when the lease has run out. Renews it while somebody waits for an answer. */
   expired(now: number): boolean {
-    if (this.#attached > 0) this.renew();
-    return now > this.leaseEnds;
+    if (this.#calls.attached > 0) this.renew();
+    return now > this.#leaseEnds;
   }
 
-  get hasSandbox(): boolean {
-    return this.#life.sandbox !== undefined;
-  }
-
-  get wallSpent(): boolean {
-    return this.#life.meter.left().wallMs === 0;
-  }
-
+  /** `full` adds prompt and tools. */
   summary(full = true): Summary {
-    const leaseMsLeft = this.leaseEnds - performance.now();
-    return summarise(this.#life, { state: this.state, leaseMsLeft, full, path: this.#journal.path });
-  }
-
-  /** Carries on with what the ledger shows as begun and not answered. Called once, after a restart of the server. */
-  resume(): void {
-    for (const { intent } of openIntents(this.#life.ledger)) {
-      if (intent.type === "grading") {
-        if (intent.final)
-          this.#resumeOne({ key: FINAL, digest: "" }, () => finalize(this.#life, { submitted: intent.submitted }));
-      } else if (!intent.key.startsWith("t")) this.#resumeStep(intent);
-    }
-  }
-
-  #resumeStep(intent: StepIntent | TurnIntent): void {
-    const { key, callId, digest } = intent;
-    const arrivedAt = performance.now();
-    const output = new LiveOutput();
-    this.#resumeOne<unknown>({ key, digest, output }, () =>
-      intent.type === "step"
-        ? runStep(this.#life, { ...intent, arrivedAt, output })
-        : runTurn(this.#life, { key, callId, calls: intent.calls, arrivedAt }),
-    );
-  }
-
-  #resumeOne<T>(about: Tracked, work: () => Promise<T>): void {
-    this.#launch(about, () => this.#guarded(work)).catch(() => undefined); // the client's retry, or the ended line, tells
+    const { state, leaseUntil } = this;
+    return summarise(this.#life, { state, leaseUntil, full, path: this.#journal.path });
   }
 
   /** The live output of a call that waits or runs; undefined once its result is there. */
-  async liveOutput(callId: string, result: Promise<unknown>): Promise<LiveOutput | undefined> {
-    let over = false;
-    const done = result.then(
-      () => (over = true),
-      () => (over = true),
-    );
-    for (;;) {
-      const found = this.#inFlight.get(`c:${callId}`)?.output;
-      if (found || over) return found;
-      await Promise.race([done, this.#bell.next(60_000)]);
-    }
+  liveOutput(callId: string, result: Promise<unknown>): Promise<LiveOutput | undefined> {
+    return this.#calls.outputOf(`c:${callId}`, result);
   }
 
   /** The kept output of an answered step, from the journal. */
@@ -231,131 +220,60 @@ export class Trajectory {
     return line?.type === "result" ? restoreChunks(line.output) : [];
   }
 
-  ahead(): number {
-    return Math.max(0, this.#queue.length - 1);
+  /** Carries on with what the ledger shows as begun and not answered. Called once, after a restart of the server. */
+  resume(): void {
+    for (const { intent, digest } of openIntents(this.#life.ledger)) {
+      const work =
+        intent.type === "grading" ? this.#resumedGrade(intent.final, intent.submitted) : this.#resumed(intent);
+      // Whoever retries the call, or the ended line, tells what became of it.
+      if (work) this.#calls.launch({ key: intent.key, digest, ...work }, work.run).catch(() => undefined);
+    }
   }
 
   close(): void {
     this.#journal.close();
   }
 
-  /** Finds, attaches to, or begins the work of a call id; waits for it as long as the client does. */
-  async #carryOut<T>(
-    waiting: Waiting,
-    about: { key: string; digest: string; callId: string; fence?: Fence; output?: LiveOutput },
-    prepare: () => () => Promise<T>,
-  ): Promise<T> {
-    return this.#attach(async () => {
-      const { key, fence } = about;
-      const until = Math.min(performance.now() + 60_000, waiting.deadline - 100);
-      for (;;) {
-        const running = this.#known<T>(about);
-        if (running) return waitFor(running, waiting);
-        this.#refuseEnded();
-        const known = this.#life.ledger.entries.has(key);
-        if (known || !fence || this.#inOrder(fence)) {
-          const work = prepare();
-          return waitFor(
-            this.#launch(about, () => this.#guarded(work)),
-            waiting,
-          );
-        }
-        const rung = await this.#bell.next(until - performance.now(), waiting.signal);
-        waiting.signal.throwIfAborted();
-        if (!rung) throw outOfOrder(fence);
-      }
-    });
+  #resumed(intent: StepIntent | TurnIntent): { run: () => Promise<unknown>; output?: LiveOutput } | undefined {
+    const { key, callId } = intent;
+    const arrivedAt = performance.now();
+    if (intent.type === "turn")
+      return { run: () => runTurn(this.#life, { key, callId, calls: intent.calls, arrivedAt }) };
+    if (!key.startsWith("c:")) return undefined; // its turn runs it
+    const output = new LiveOutput();
+    return { output, run: () => runStep(this.#life, { ...intent, arrivedAt, output }) };
   }
 
-  /** Like #carryOut, outside of the queue. */
-  #shared<T>(
-    waiting: Waiting,
-    about: { key: string; digest: string; callId: string },
-    work: () => Promise<T>,
-  ): Promise<T> {
-    return this.#attach(() => {
-      const running = this.#known<T>(about) ?? this.#track(about, work());
-      return waitFor(running, waiting);
-    });
+  /** A look is made again when its client asks again. */
+  #resumedGrade(final: boolean, submitted: boolean): { run: () => Promise<unknown> } | undefined {
+    return final ? { run: () => finalize(this.#life, { submitted }) } : undefined;
   }
 
-  async #attach<T>(wait: () => Promise<T>): Promise<T> {
-    this.renew();
-    this.#attached += 1;
-    try {
-      return await wait();
-    } finally {
-      this.#attached -= 1;
-      this.renew();
-    }
-  }
-
-  #known<T>({ key, digest, callId }: { key: string; digest: string; callId: string }): Promise<T> | undefined {
-    const running = this.#inFlight.get(key);
-    const found = running?.digest ?? this.#life.ledger.entries.get(key)?.digest;
-    if (found !== undefined && found !== digest)
-      throw new SandlotError(
-        "invalid",
-        `call_id "${callId}" was used before with other arguments; a repeated call must repeat them`,
-        {
-          field: "call_id",
-          trajectoryId: this.id,
-        },
-      );
-    return running?.work as Promise<T> | undefined; // one key, one kind of work
-  }
-
-  #inOrder(fence: Fence): boolean {
+  /** No fence where the order does not matter any more: after the task's end, and past the budget. */
+  #fence(fence: Fence): { fence?: Fence } {
     const { final, created } = this.#life.ledger;
-    if (fence.at === 0 || final || (this.#queue.length === 0 && spent(this.#life.meter.left(), created.limits)))
-      return true;
-    const next = fence.next();
-    if (fence.at < next) throw outOfOrder(fence);
-    return fence.at === next;
+    const over = final || (this.#calls.length === 0 && spent(this.#life.meter.left(), created.limits) !== undefined);
+    return over ? {} : { fence };
   }
 
-  #launch<T>(about: Tracked, work: () => Promise<T>): Promise<T> {
-    return this.#track(about, this.#queue.run(work));
-  }
-
-  #track<T>({ key, digest, output }: Tracked, work: Promise<T>): Promise<T> {
-    this.#inFlight.set(key, { digest, work, ...(output ? { output } : {}) });
-    const settled = (): void => {
-      this.#inFlight.delete(key);
-      this.#bell.ring();
-    };
-    work.then(settled, settled);
-    this.#bell.ring();
-    return work;
-  }
-
-  /** What waits when the trajectory ends is not begun; infrastructure that fails ends the trajectory. */
-  async #guarded<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#end) this.#refuseEnded();
-    try {
-      return await work();
-    } catch (error) {
-      if (isFault(error, "sandbox")) void this.end("INFRA", error.message);
-      throw error;
-    }
+  /** Infrastructure that fails ends the trajectory. */
+  #failed(error: unknown): void {
+    if (isFault(error, "sandbox")) void this.end("INFRA", error.message).catch(() => undefined); // the caller has the first error
   }
 
   #refuseEnded(): void {
     if (!this.#end && this.state !== "ENDED") return;
     const summary = this.summary(false);
-    throw new SandlotError("ended", `trajectory ${this.id} is over: ${summary.ending ?? "being released"}`, {
-      trajectoryId: this.id,
-      summary,
-    });
+    const message = `trajectory ${this.id} is over: ${summary.ending ?? "being released"}`;
+    throw new SandlotError("ended", message, { trajectoryId: this.id, summary });
   }
 
   async #finish(ending: Ending, reason: string | undefined): Promise<Summary> {
-    await Promise.resolve(); // so that #end is set before anything below runs
+    await Promise.resolve(); // #end is set before anything below runs
     this.#abort.abort(new SandlotError("ended", `trajectory ${this.id} was ended`, { trajectoryId: this.id }));
-    await this.interrupt("").catch(() => undefined); // dispose ends it in any case
-    if (!(await settled(this.#queue.idle(), 10_000))) await settled(this.#life.giveBackSandbox(), 10_000);
+    await this.interrupt("").catch(() => undefined); // what does not listen goes with the sandbox
+    if (!(await settled(this.#calls.idle(), LAST_WORDS_MS))) await settled(this.#life.giveBackSandbox(), LAST_WORDS_MS);
     const { ledger, meter } = this.#life;
-    const { final } = ledger;
     this.#write({
       type: "ended",
       at: Date.now(),
@@ -364,11 +282,10 @@ export class Trajectory {
       lastStep: ledger.lastStep,
       turns: ledger.turns,
       wallUsedMs: meter.wallUsedMs(),
-      ...(final ? { grade: withSubmitted(final) } : {}),
+      ...(ledger.final ? { grade: withSubmitted(ledger.final) } : {}),
     });
     const summary = this.summary();
     await this.#life.giveBackSandbox();
-    this.#bell.ring();
     this.#over(this, summary);
     return summary;
   }
@@ -380,28 +297,15 @@ export class Trajectory {
   }
 
   #write(line: Line): Position {
-    this.#refuseAfterEnd();
+    if (this.#life.ledger.ended) this.#refuseEnded();
     const position = this.#journal.append(line);
     post(this.#life.ledger, line, position);
     return position;
   }
-
-  #refuseAfterEnd(): void {
-    if (this.#life.ledger.ended) this.#refuseEnded();
-  }
 }
 
-interface Tracked {
-  readonly key: string;
-  readonly digest: string;
-  readonly output?: LiveOutput;
-}
-
-interface Fence {
-  /** 0 = none. */
-  readonly at: number;
-  readonly next: () => number;
-  readonly what: string;
+function withSubmitted({ grade, submitted }: GradeOutcome): TrajectoryGrade {
+  return { ...grade, submitted };
 }
 
 /** True when the work is done in time. */
@@ -413,14 +317,4 @@ async function settled(work: Promise<unknown>, withinMs: number): Promise<boolea
   } finally {
     clearTimeout(timer);
   }
-}
-
-function outOfOrder({ at, next, what }: Fence): SandlotError {
-  return new SandlotError("out_of_order", `${what} must be ${next()} (the next one) or 0 (any), got ${at}`, {
-    field: what,
-  });
-}
-
-function withSubmitted({ grade, submitted }: GradeOutcome): Grade & { readonly submitted: boolean } {
-  return { ...grade, submitted };
 }

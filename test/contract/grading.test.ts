@@ -1,0 +1,228 @@
+import { randomBytes } from "node:crypto";
+import { access, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Grade } from "../../src/grading/grade.ts";
+import { Grader } from "../../src/grading/grader.ts";
+import { openOci } from "../../src/sandbox/oci/open.ts";
+import type { Backend, ExecResult, Sandbox } from "../../src/sandbox/sandbox.ts";
+import { Judge } from "../../src/verdict/judge-in-worker.ts";
+import { type GradedTask, HIDDEN, makeGradedTask } from "../support/graded-task.ts";
+
+const RUNNER = resolve(import.meta.dirname, "../../runner/sandlot-runner");
+const runnable =
+  process.getuid?.() === 0 &&
+  (await access(RUNNER).then(
+    () => true,
+    () => false,
+  ));
+if (!runnable)
+  console.warn("grading in oci sandboxes is skipped: it needs root and runner/sandlot-runner (scripts/setup)");
+
+const LIMITS = { memoryMiB: 512, cpuMilli: 1000, pids: 256, diskMiB: 1024 };
+const signal = new AbortController().signal;
+const FIX = "sed -i 's/abs(a) + abs(b)/a + b/' calc.py";
+
+describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () => {
+  const instance = `t${randomBytes(4).toString("hex")}`;
+  const newId = (): string => `sandlot-${instance}-${randomBytes(16).toString("hex")}`;
+  const judge = new Judge();
+  let root = "";
+  let backend: Backend;
+  let task: GradedTask;
+  let grader: Grader;
+  let agent: Sandbox;
+  let calls = 0;
+
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), "sandlot-grading-"));
+    task = makeGradedTask(root);
+    backend = await openOci({
+      ...{ stateDir: join(root, "state"), instance, runtime: "auto", disk: "watched", runnerPath: RUNNER, hide: [] },
+    });
+    grader = new Grader({ backend, judge, newId, limits: LIMITS, serverVersion: "test" });
+  });
+  afterAll(async () => {
+    await judge.close();
+    await backend?.close();
+    await rm(root, { recursive: true, force: true });
+  });
+  beforeEach(async () => {
+    const { rootfs, layers, binds, workdir, env } = task.environment;
+    agent = await backend.create({
+      ...{ id: newId(), rootfs, layers, binds, workdir, env, limits: LIMITS },
+      views: [],
+      network: "none",
+    });
+  });
+  afterEach(async () => {
+    await agent.dispose();
+    expect(await backend.list()).toEqual([]);
+  });
+
+  function run(command: string): Promise<ExecResult> {
+    calls += 1;
+    return agent.exec(["bash", "-c", command], { callId: `c${calls}`, timeoutMs: 60_000 });
+  }
+
+  function gradeNow(): Promise<Grade> {
+    return grader.gradeSandbox({ sandbox: agent, environment: task.environment, spec: task.spec, signal });
+  }
+
+  async function gradeAfter(command: string): Promise<Grade> {
+    await run(command);
+    return gradeNow();
+  }
+
+  function gradePatch(patch: string): Promise<Grade> {
+    const submission = { patch: Buffer.from(patch), leftOut: [] };
+    return grader.gradeSubmission({ environment: task.environment, spec: task.spec, submission, signal });
+  }
+
+  it("gives 1 for an honest fix, three times of three, and lets the agent go on", async () => {
+    await run(`${FIX}; (while sleep 0.05; do date +%s%N > /tmp/beat; done) > /dev/null 2>&1 &`);
+    for (const _ of [1, 2, 3]) {
+      expect(await gradeNow()).toMatchObject({ reward: 1, validity: "VALID", outcome: "RESOLVED", leftOut: [] });
+    }
+    const beats = await run(
+      "a=$(cat /tmp/beat); for i in $(seq 100); do b=$(cat /tmp/beat); [ $a = $b ] || exit 0; sleep 0.05; done; exit 1",
+    );
+    expect(beats.exitCode).toBe(0);
+    expect((await run("git status --porcelain")).output.map(({ data }) => Buffer.from(data).toString()).join("")).toBe(
+      " M calc.py\n",
+    );
+  });
+
+  it("gives 0 for nothing, for a wrong fix and for one that breaks what passed", async () => {
+    expect(await gradeNow()).toMatchObject({ reward: 0, validity: "VALID", outcome: "EMPTY_PATCH" });
+    expect(await gradeAfter("sed -i 's/abs(b)/b/' calc.py")).toMatchObject({
+      reward: 0,
+      validity: "VALID",
+      outcome: "UNRESOLVED",
+    });
+    const broken = await gradeAfter("printf 'def add(a, b):\\n    return a + b\\n' > calc.py");
+    expect(broken).toMatchObject({ reward: 0, validity: "VALID", outcome: "UNRESOLVED" });
+  });
+
+  it("gives bare patches what they deserve", async () => {
+    expect(await gradePatch(task.goldPatch)).toMatchObject({ reward: 1, outcome: "RESOLVED" });
+    expect(await gradePatch("")).toMatchObject({ reward: 0, outcome: "EMPTY_PATCH" });
+    expect(await gradePatch(task.goldPatch.replaceAll("abs", "sba"))).toMatchObject({
+      ...{ reward: 0, validity: "VALID", outcome: "PATCH_DOES_NOT_APPLY" },
+    });
+    expect(await gradePatch("not a patch")).toMatchObject({ reward: 0, outcome: "PATCH_DOES_NOT_APPLY" });
+    const displaced = task.goldPatch.replace(/^ {5}return add.*$/m, "     return something else");
+    expect(await gradePatch(displaced.replace("@@ -1,", "@@ -3,"))).toMatchObject({ validity: "VALID" });
+  });
+
+  it("needs nothing of the agent's git", async () => {
+    expect(await gradeAfter(`${FIX}; rm -rf .git`)).toMatchObject({ reward: 1 });
+    expect(
+      await gradeAfter("git init -q; git add -A; git -c user.name=x -c user.email=x commit -qm all"),
+    ).toMatchObject({ reward: 1 });
+  });
+
+  it("takes the tree as it stands when the agent's first process is dead", async () => {
+    await run(FIX);
+    await backend.create; // the tree stays: only the processes go
+    const pid = (await run("kill -9 -1; true")).exitCode;
+    expect(pid === undefined || pid >= 0).toBe(true);
+    expect(await gradeNow()).toMatchObject({ reward: 1 });
+  });
+
+  it("takes strange trees and names what it leaves out", async () => {
+    const grade = await gradeAfter(
+      [
+        FIX,
+        "mkfifo pipe docs/pipe; rm docs/page.md; ln -s /dev/zero docs/zero; ln -s / everything",
+        "printf 'x = 1\\n' > $'new\\nline \"quoted\".py'; printf 'y\\n' > $'bytes-\\xff\\xfe'; chmod 755 test_calc.py",
+        "printf '\\x00\\x01\\x02' > table.bin; git init -q inner; echo i > inner/file; echo noise > debug.log",
+        "printf '*.py filter=x -diff\\n' > .gitattributes; printf '*\\n' > docs/.gitignore; echo kept > docs/kept.md",
+        "git config filter.x.clean 'touch /tmp/sprung; cat'; echo '*.md' >> .git/info/exclude",
+      ].join("\n"),
+    );
+    expect(grade).toMatchObject({ reward: 1, validity: "VALID", outcome: "RESOLVED" });
+    expect([...grade.leftOut].sort()).toEqual(["debug.log", "docs/pipe", "inner/.git", "pipe"]);
+    const patch = Buffer.from(grade.patchBase64, "base64").toString("latin1");
+    for (const part of [
+      "new mode 100755",
+      "GIT binary patch",
+      "docs/kept.md",
+      "inner/file",
+      '"bytes-\\377\\376"',
+      "b/everything",
+    ]) {
+      expect(patch).toContain(part);
+    }
+    expect((await run("test -e /tmp/sprung")).exitCode).toBe(1);
+  });
+
+  it.each([
+    ["gone", "cd /; rm -rf /testbed", "/testbed is gone"],
+    ["a link", "cd /; mv testbed elsewhere; ln -s /elsewhere /testbed", "/testbed is a link"],
+    ["a file", "cd /; rm -rf testbed; echo > testbed", "/testbed is no folder"],
+  ])("gives a valid 0 when the work tree is %s", async (_, damage, reason) => {
+    expect(await gradeAfter(damage)).toMatchObject({
+      reward: 0,
+      validity: "VALID",
+      outcome: "POLICY_BROKE_SANDBOX",
+      reason,
+    });
+  });
+
+  it("gives a valid 0 for an emptied tree, and for one in which everything is gone", async () => {
+    expect(await gradeAfter("find . -mindepth 1 -delete")).toMatchObject({
+      reward: 0,
+      validity: "VALID",
+      outcome: "UNRESOLVED",
+    });
+    expect(await gradeAfter("rm -rf / --no-preserve-root")).toMatchObject({ reward: 0, validity: "VALID" });
+  });
+
+  it("gives a valid 0 for what is too large to be a patch, quickly", async () => {
+    const large = await gradeAfter(`${FIX}; head -c 40M /dev/urandom > big.bin`);
+    expect(large).toMatchObject({ reward: 0, validity: "VALID", outcome: "SUBMISSION_TOO_LARGE" });
+    expect(await gradeAfter("rm big.bin; truncate -s 1T hole")).toMatchObject({
+      reward: 0,
+      outcome: "SUBMISSION_TOO_LARGE",
+    });
+    expect(await gradeAfter("mv hole hole.log")).toMatchObject({ reward: 1, leftOut: ["hole.log"] });
+  });
+
+  it("gives a valid 0 to code that runs over its own limits, after a second try", async () => {
+    const spec = { ...task.spec, timeoutMs: 3000 };
+    await run("printf 'import time\\ntime.sleep(600)\\n' > calc.py");
+    const slow = await grader.gradeSandbox({ sandbox: agent, environment: task.environment, spec, signal });
+    expect(slow).toMatchObject({ reward: 0, validity: "VALID", outcome: "TESTS_TIMED_OUT" });
+    const killer = await gradeAfter("printf 'import os\\nos.kill(os.getppid(), 9)\\n' > calc.py");
+    expect(killer).toMatchObject({ reward: 0, validity: "VALID", outcome: "TESTS_DID_NOT_FINISH" });
+    const hog = await gradeAfter("printf 'x = bytearray(2 << 30)\\n' > calc.py");
+    expect(hog).toMatchObject({ reward: 0, validity: "VALID", outcome: "TESTS_DID_NOT_FINISH" });
+    const flood = await gradeAfter("printf 'while True: print(\"x\" * 65536)\\n' > calc.py; true");
+    expect(flood).toMatchObject({ reward: 0, validity: "VALID" });
+  }, 300_000);
+
+  it("is cancelled by its signal and leaves nothing", async () => {
+    await run("printf 'import time\\ntime.sleep(600)\\n' > calc.py");
+    const stop = AbortSignal.timeout(1500);
+    const grade = await grader.gradeSandbox({
+      sandbox: agent,
+      environment: task.environment,
+      spec: task.spec,
+      signal: stop,
+    });
+    expect(grade).toMatchObject({ validity: "CANCELLED", outcome: "NO_VERDICT" });
+    expect(grade).not.toHaveProperty("reward");
+    expect(await backend.list()).toEqual([agent.id]);
+  });
+
+  it("shows the agent nothing of the hidden tests, also after a grade", async () => {
+    await gradeAfter(FIX);
+    const names = HIDDEN.map((name) => `-e '${name.replaceAll("(", ".").replaceAll(")", ".")}'`).join(" ");
+    const found = await run(
+      `grep -r -s -l --devices=skip --exclude-dir=sys --exclude-dir=proc --exclude-dir=usr ${names} / ; cat /proc/*/environ /proc/*/cmdline /proc/self/mounts | tr '\\0' '\\n' | grep -v grep | grep -c ${names}`,
+    );
+    expect(Buffer.concat(found.output.map(({ data }) => data)).toString()).toBe("0\n");
+  });
+});

@@ -1,0 +1,127 @@
+"""A real `sandlot serve` for tests, and a look at what a server left on the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CLI = ["scripts/node", "src/cli/main.ts"]
+DEADLINE_S = 60.0
+
+
+def free_port() -> int:
+    """A loopback port that nobody listened on a moment ago; the server is started again on the same one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Server:
+    """One state folder and one address; the process may come and go."""
+
+    folder: Path
+    config: str = ""
+    tasks: list[Path] = field(default_factory=list)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def log(self) -> str:
+        path = self.folder / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def start(self, crash_at: str = "", environment: dict[str, str] | None = None) -> Server:
+        """Returns when health is SERVING. `crash_at`: see test/support/crash-at-write.ts."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ready = self.folder / "ready"
+        ready.unlink(missing_ok=True)
+        config = self.folder / "config.yaml"
+        config.write_text(self.config or "{}\n")
+        preload = ["--import", str(ROOT / "test/support/crash-at-write.ts")] if crash_at else []
+        arguments = ["serve", "--config", str(config), "--state", str(self.state), "--listen", self.address, "--ready-file", str(ready)]
+        for path in self.tasks:
+            arguments += ["--tasks", str(path)]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [CLI[0], *preload, *CLI[1:], *arguments],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "CRASH_AT": crash_at, **(environment or {})},
+            )
+        self.wait_until(lambda: ready.exists() or self.ended, "the server to be ready")
+        if self.ended and not crash_at:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log[-4000:]}")
+        return self
+
+    @property
+    def ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    def kill(self) -> None:
+        """As by kill -9."""
+        if self.process and not self.ended:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, as a service manager does; the exit code."""
+        assert self.process
+        if not self.ended:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=40)
+
+    @staticmethod
+    def wait_until(holds, what: str, seconds: float = DEADLINE_S) -> None:
+        until = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
+            time.sleep(0.05)
+
+    @property
+    def instance(self) -> str:
+        """The part of every id that tells whose it is."""
+        return (self.state / "instance").read_text().strip()
+
+    def leftovers(self) -> dict[str, list[str]]:
+        """What on this machine belongs to this server's sandboxes."""
+        mark = f"sandlot-{self.instance}"
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if mark in line or str(self.state) in line]
+        cgroups = [str(path) for path in Path("/sys/fs/cgroup").glob("**/sandlot-*") if mark in str(path)]
+        processes = [pid for pid in os.listdir("/proc") if pid.isdigit() and mark in _read(f"/proc/{pid}/cgroup")]
+        sandboxes = [path.name for path in (self.state / "sandboxes").glob("*")] if (self.state / "sandboxes").exists() else []
+        loops = [line for line in _run("losetup", "-a").splitlines() if str(self.state) in line]
+        return {"mounts": mounts, "cgroups": cgroups, "processes": processes, "sandboxes": sandboxes, "loops": loops}
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def _run(*command: str) -> str:
+    found = shutil.which(command[0]) or f"/sbin/{command[0]}"
+    return subprocess.run([found, *command[1:]], capture_output=True, text=True, check=False).stdout
