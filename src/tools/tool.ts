@@ -6,7 +6,7 @@ export interface ToolState {
   readonly cwd?: string;
   /** Exported variables that differ from the sandbox's own environment; null = unset. */
   readonly exported?: Readonly<Record<string, string | null>>;
-  /** Undo history of `str_replace_editor`: path -> earlier contents, oldest first (base64); null = the file did not exist. */
+  /** Undo history of `str_replace_editor`: path -> earlier contents, oldest first (deflated, base64), the path edited last at the end; null = the file did not exist. */
   readonly undo?: Readonly<Record<string, readonly (string | null)[]>>;
 }
 
@@ -74,5 +74,7 @@ export interface ToolSchema {
 export interface Tool {
   readonly schema: ToolSchema;
   readonly submit?: true;
+  /** String parameters that are also taken as JSON lists (and reach `run` as their JSON). */
+  readonly listsAsText?: readonly string[];
   run(args: Readonly<Record<string, unknown>>, call: ToolCall): Promise<ToolResult>;
 }

@@ -1,0 +1,158 @@
+import type { ExecResult } from "../sandbox/sandbox.ts";
+import { difference, parseDeclarations, restored } from "./exported.ts";
+import { showOutput } from "./text.ts";
+import type { Tool, ToolCall, ToolResult, ToolState } from "./tool.ts";
+
+/** Kept of the output of one step for the record and for streams. */
+const KEEP_BYTES = 1 << 20;
+const SPILL_BYTES = 64 << 20;
+/** As much as a sandbox gives back of descriptor 9. */
+const STATE_BYTES = 256 << 10;
+
+/** Runs a command. Working directory and exported variables live on as data, not as a shell that is kept: see `state.cwd` and `state.exported`. */
+export const bash: Tool = {
+  schema: {
+    type: "function",
+    function: {
+      name: "bash",
+      description:
+        "Runs a bash command and returns its output, standard output and errors together. The working directory and exported variables are kept between calls; functions, aliases and other variables are not. Background processes go on running. There is no terminal and no input.",
+      parameters: {
+        type: "object",
+        properties: {
+          command: { type: "string", description: "The command; several lines are fine." },
+          stateless: {
+            type: "boolean",
+            description:
+              "True: start in the repository with the initial environment, and keep nothing for later calls. Default false.",
+          },
+        },
+        required: ["command"],
+      },
+    },
+  },
+  async run(args, call) {
+    const command = String(args["command"]);
+    const stateless = args["stateless"] === true;
+    const result = await execute(command, stateless, call);
+    const saved = stateless || isCut(result) ? "none" : readState(result.state, call);
+    const { text, cut } = render(result, call, { stateless, stateLost: saved === "too large" });
+    return {
+      kind: result.interrupted ? "INTERRUPTED" : result.timedOut ? "TIMED_OUT" : "OK",
+      text,
+      state: typeof saved === "string" ? call.state : saved,
+      ...(result.exitCode === undefined ? {} : { exitCode: result.exitCode }),
+      ...(result.signal === undefined ? {} : { signal: result.signal }),
+      outputBytes: result.outputBytes,
+      truncated: cut,
+      ...(result.spillPath === undefined ? {} : { spillPath: result.spillPath }),
+      oomKills: result.oomKills,
+      commandMs: result.durationMs,
+      output: result.output,
+    };
+  },
+};
+
+/**
+ * The command comes on stdin: it may be longer than one argument can be, and `pkill -f` with a word of it does not find its own shell. The wrapper is one line, so that line numbers are
+ * those of the command.
+ */
+const READ = `IFS= builtin read -r -d '' __command; [[ -c /dev/null ]] && exec </dev/null`;
+const RUN = `builtin eval "builtin unset __command; $__command"`;
+/**
+ * Descriptor 9 moves out of the way of commands that use it (`flock 9`). It is opened anew to be truncated, `>|` for those who set noclobber; a failure changes no exit code, and nothing
+ * shows under \`set -x\`. A command with an EXIT trap of its own, or that ends in \`exec\`, saves nothing.
+ */
+const SAVE = `{ builtin pwd; builtin printf '\\0'; builtin declare -px; builtin printf '\\0END'; } 2>/dev/null >|/proc/self/fd/199 || builtin :`;
+const STATEFUL = `${READ}; exec 199>&9 9>&-; trap ${quote(SAVE)} EXIT; ${RUN}`;
+const STATELESS = `${READ}; ${RUN}`;
+
+function execute(command: string, stateless: boolean, call: ToolCall): Promise<ExecResult> {
+  const { sandbox, state, timeoutMs, noOutputTimeoutMs } = call;
+  const environment = restored(sandbox.env, stateless ? {} : (state.exported ?? {}));
+  const cwd = stateless ? undefined : state.cwd;
+  return sandbox.exec(["bash", "--noprofile", "--norc", "-c", stateless ? STATELESS : STATEFUL], {
+    // PWD keeps the name of a folder that was entered by a link.
+    ...(cwd === undefined ? {} : { cwd }),
+    env: cwd === undefined ? environment : { ...environment, PWD: cwd },
+    stdin: Buffer.from(command),
+    timeoutMs,
+    noOutputTimeoutMs,
+    keepBytes: KEEP_BYTES,
+    spillBytes: SPILL_BYTES,
+    captureState: !stateless,
+  });
+}
+
+function isCut({ timedOut, interrupted }: ExecResult): boolean {
+  return timedOut !== false || interrupted;
+}
+
+/** What the command left on the descriptor, which is hostile data: capped, parsed, and of effect in this sandbox only. */
+function readState(bytes: Uint8Array | undefined, { sandbox, state }: ToolCall): ToolState | "none" | "too large" {
+  const saved = Buffer.from(bytes ?? []);
+  const pathEnd = saved.indexOf("\n\0");
+  const end = saved.length - 4;
+  if (!saved.subarray(end).equals(Buffer.from("\0END")) || pathEnd < 1 || pathEnd + 2 > end)
+    return saved.length >= STATE_BYTES ? "too large" : "none";
+  const path = saved.subarray(0, pathEnd).toString();
+  const cwd = path.startsWith("/") && !path.includes("\0") ? path : undefined;
+  const exported = difference(sandbox.env, parseDeclarations(saved.subarray(pathEnd + 2, end)));
+  const { cwd: _cwd, exported: _exported, ...rest } = state;
+  const next: ToolState = {
+    ...rest,
+    ...(cwd === undefined || cwd === sandbox.workdir ? {} : { cwd }),
+    ...(Object.keys(exported).length === 0 ? {} : { exported }),
+  };
+  return same(next, state) ? state : next;
+}
+
+function same(a: ToolState, b: ToolState): boolean {
+  const entries = (state: ToolState): string =>
+    JSON.stringify([state.cwd, Object.entries(state.exported ?? {}).toSorted(([x], [y]) => (x < y ? -1 : 1))]);
+  return entries(a) === entries(b);
+}
+
+function render(
+  result: ExecResult,
+  { sandbox, timeoutMs, noOutputTimeoutMs, outputBytes }: ToolCall,
+  { stateless, stateLost }: { readonly stateless: boolean; readonly stateLost: boolean },
+): { readonly text: string; readonly cut: boolean } {
+  const spill = result.spillPath === undefined ? {} : { spillPath: result.spillPath };
+  const { text, cut } = showOutput(result.output, result.outputBytes, { limitBytes: outputBytes, ...spill });
+  const asBefore = stateless ? "" : "; working directory and variables are as before it";
+  const why = {
+    command: `timed out after ${seconds(timeoutMs)}: the command and its processes were ended${asBefore}`,
+    no_output: `ended after ${seconds(noOutputTimeoutMs)} without output: the command and its processes were ended${asBefore}`,
+  };
+  const notes = [
+    ...(result.note === undefined ? [] : [result.note]),
+    ...(result.oomKills === 0
+      ? []
+      : [
+          `out of memory: the sandbox's limit is ${sandbox.limits.memoryMiB} MiB; processes killed: ${result.oomKills}`,
+        ]),
+    ...(stateLost
+      ? ["the exported variables are too large to be kept: working directory and variables are as before"]
+      : []),
+    ...(result.timedOut ? [why[result.timedOut]] : []),
+    ...(result.interrupted ? [`interrupted: the command and its processes were ended${asBefore}`] : []),
+    ...(isCut(result) ? [] : ending(result)),
+  ];
+  const lines = notes.map((note) => `[${note}]`).join("\n");
+  const separator = text === "" || text.endsWith("\n") || lines === "" ? "" : "\n";
+  return { text: `${text}${separator}${lines}`, cut };
+}
+
+function ending({ exitCode, signal }: ExecResult): readonly string[] {
+  if (signal !== undefined) return [`killed by signal ${signal}`];
+  return exitCode ? [`exit code ${exitCode}`] : [];
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
