@@ -78,7 +78,10 @@ if ! git add --all --ignore-errors . 2> "$DESK/add"; then
   ! grep -a -q -i -E 'no space left|input/output error|out of memory' "$DESK/add" || failed "$(tail -c 500 "$DESK/add")"
 fi
 git update-index -z --index-info < "$DESK/rules"
-git diff --cached --binary --full-index --no-renames --no-color --no-ext-diff --no-textconv --src-prefix=a/ --dst-prefix=b/ "$SEAL" |
+# Between trees, with the index as sealed: the agent's attributes must not turn its changes into binary ones.
+submission=$(git write-tree)
+git read-tree "$SEAL"
+git diff --binary --full-index --no-renames --no-color --no-ext-diff --no-textconv --src-prefix=a/ --dst-prefix=b/ "$SEAL" "$submission" |
   head -c "$((MAX_PATCH_BYTES + 1))" > "$DESK/patch" || [ "$(stat -c %s "$DESK/patch")" -gt "$MAX_PATCH_BYTES" ]
 exit 0
 `;

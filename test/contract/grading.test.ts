@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { access, mkdtemp, rm } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -125,9 +125,8 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
 
   it("takes the tree as it stands when the agent's first process is dead", async () => {
     await run(FIX);
-    await backend.create; // the tree stays: only the processes go
-    const pid = (await run("kill -9 -1; true")).exitCode;
-    expect(pid === undefined || pid >= 0).toBe(true);
+    process.kill(await firstProcess(agent.id), "SIGKILL");
+    await expect.poll(() => agent.alive()).toBe(false);
     expect(await gradeNow()).toMatchObject({ reward: 1 });
   });
 
@@ -148,9 +147,10 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
     for (const part of [
       "new mode 100755",
       "GIT binary patch",
+      "+    return a + b",
       "docs/kept.md",
       "inner/file",
-      '"bytes-\\377\\376"',
+      'b/bytes-\\377\\376"',
       "b/everything",
     ]) {
       expect(patch).toContain(part);
@@ -199,8 +199,10 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
     expect(killer).toMatchObject({ reward: 0, validity: "VALID", outcome: "TESTS_DID_NOT_FINISH" });
     const hog = await gradeAfter("printf 'x = bytearray(2 << 30)\\n' > calc.py");
     expect(hog).toMatchObject({ reward: 0, validity: "VALID", outcome: "TESTS_DID_NOT_FINISH" });
-    const flood = await gradeAfter("printf 'while True: print(\"x\" * 65536)\\n' > calc.py; true");
-    expect(flood).toMatchObject({ reward: 0, validity: "VALID" });
+    const flood = await gradeAfter(`printf 'for _ in range(2000): print("x" * 65536)\\n' > calc.py`);
+    expect(flood).toMatchObject({ reward: 0, validity: "VALID", outcome: "TESTS_DID_NOT_FINISH" });
+    expect(flood.reason).toContain("67108864 bytes");
+    expect(flood.hidden.log.length).toBeLessThan(200_000);
   }, 300_000);
 
   it("is cancelled by its signal and leaves nothing", async () => {
@@ -221,8 +223,19 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
     await gradeAfter(FIX);
     const names = HIDDEN.map((name) => `-e '${name.replaceAll("(", ".").replaceAll(")", ".")}'`).join(" ");
     const found = await run(
-      `grep -r -s -l --devices=skip --exclude-dir=sys --exclude-dir=proc --exclude-dir=usr ${names} / ; cat /proc/*/environ /proc/*/cmdline /proc/self/mounts | tr '\\0' '\\n' | grep -v grep | grep -c ${names}`,
+      `grep -r -s -l --devices=skip --exclude-dir=sys --exclude-dir=proc --exclude-dir=usr ${names} / ; cat 2> /dev/null /proc/*/environ /proc/*/cmdline /proc/self/mounts | tr '\\0' '\\n' | grep -v grep | grep -c ${names}`,
     );
     expect(Buffer.concat(found.output.map(({ data }) => data)).toString()).toBe("0\n");
   });
 });
+
+/** The host's id of the process that is number 1 inside. */
+async function firstProcess(id: string): Promise<number> {
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const [groups, status] = await Promise.all(
+      ["cgroup", "status"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
+    );
+    if (groups?.includes(id) && /^NSpid:.*\t1$/m.test(status ?? "")) return Number(pid);
+  }
+  throw new Error(`no first process of ${id}`);
+}
