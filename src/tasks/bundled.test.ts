@@ -57,11 +57,12 @@ describe.each(tasks.map((task) => [task.id, task] as const))("%s", (_, task) => 
     expect(leaves.filter((name) => shown.includes(name))).toEqual([]);
   });
 
-  it("passes its visible tests before the fix and after it", async () => {
+  it("passes its visible tests before the fix and after it, and they leave no file to submit", async () => {
     await using place = await Workplace.of(task);
     for (const patch of ["", task.oracle.patch]) {
       const ended = await place.play(patch, task.agent.visibleTestCommand);
       expect(ended.exitCode, ended.output).toBe(0);
+      expect(await place.git("ls-files", "--others", "--exclude-standard")).toBe("");
     }
   });
 
