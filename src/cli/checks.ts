@@ -1,0 +1,172 @@
+import { execFile } from "node:child_process";
+import { mkdir, rm, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Backend, Limits } from "../sandbox/sandbox.ts";
+import { newSandboxId } from "../trajectory/creation.ts";
+import { readCatalog } from "./catalog.ts";
+import { openEnvironments, openOwnBackend } from "./compose.ts";
+import type { Settings } from "./settings.ts";
+
+/** What one look at this host came to. */
+export interface Finding {
+  readonly name: string;
+  readonly status: "ok" | "warn" | "fail";
+  readonly message: string;
+}
+
+/** One look. What it throws is a `fail` with the error's words. */
+export interface Check {
+  readonly name: string;
+  look(settings: Settings): Promise<readonly Finding[]>;
+}
+
+const run = promisify(execFile);
+const TRIAL_LIMITS: Limits = { memoryMiB: 128, cpuMilli: 1_000, pids: 64, diskMiB: 64 };
+const FREE_GIB = 5;
+/** Instance name of trial sandboxes: apart from those of every real state folder. */
+const TRIAL = "doctor";
+
+export const CHECKS: readonly Check[] = [
+  { name: "node", look: async () => [ok("node", `${process.version} (${process.execPath})`)] },
+  { name: "git", look: () => program("git", ["--version"], "fail", "install git") },
+  { name: "flock", look: () => program("flock", ["--version"], "fail", "install util-linux") },
+  {
+    name: "patch",
+    look: () => program("patch", ["--version"], "warn", "install patch: one way to apply a submission needs it"),
+  },
+  {
+    name: "python",
+    look: () =>
+      program(
+        "python3",
+        ["-c", "import ensurepip, venv, sys; print(sys.version.split()[0])"],
+        "warn",
+        "install python3 and python3-venv: rows of SWE-bench and the Python client need them",
+      ),
+  },
+  { name: "state folder", look: stateFolder },
+  { name: "backend", look: backend },
+  { name: "tasks", look: tasks },
+  { name: "tokens", look: tokens },
+];
+
+async function program(
+  name: string,
+  args: readonly string[],
+  missing: "warn" | "fail",
+  advice: string,
+): Promise<readonly Finding[]> {
+  try {
+    const { stdout } = await run(name, [...args], { timeout: 10_000 });
+    return [ok(name, stdout.split("\n")[0] ?? "")];
+  } catch {
+    return [{ name, status: missing, message: `\`${name} ${args[0]}\` does not run: ${advice}` }];
+  }
+}
+
+async function stateFolder({ stateDir }: Settings): Promise<readonly Finding[]> {
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const { bavail, bsize } = await statfs(stateDir);
+  const free = (bavail * bsize) / 2 ** 30;
+  const message = `${stateDir}, ${free.toFixed(1)} GiB free`;
+  if (free >= FREE_GIB) return [ok("state folder", message)];
+  return [
+    {
+      name: "state folder",
+      status: "warn",
+      message: `${message}: environments and sandboxes want more, name another one by --state`,
+    },
+  ];
+}
+
+async function backend(settings: Settings): Promise<readonly Finding[]> {
+  return withTrialBackend(settings, async (opened) => {
+    const started = performance.now();
+    const sandbox = await opened.create({
+      id: newSandboxId(TRIAL),
+      rootfs: { type: "host" },
+      ...{ layers: [], binds: [], views: [], workdir: "/", network: "none" },
+      env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
+      limits: TRIAL_LIMITS,
+    });
+    try {
+      const created = performance.now();
+      const { exitCode, note } = await sandbox.exec(["true"], { callId: "doctor", timeoutMs: 10_000 });
+      const executed = performance.now();
+      const times = `create ${(created - started).toFixed(1)} ms, execute ${(executed - created).toFixed(1)} ms`;
+      if (exitCode !== 0)
+        return [
+          { name: "backend", status: "fail", message: `${opened.name}: \`true\` ended with ${exitCode} ${note ?? ""}` },
+        ];
+      return [ok("backend", `${opened.name}: a trial sandbox ran (${times})`), ...isolation(opened), ...limits(opened)];
+    } finally {
+      await sandbox.dispose();
+    }
+  });
+}
+
+function isolation({ name, capabilities }: Backend): Finding[] {
+  if (capabilities.isolation)
+    return [ok("isolation", "own processes, files, network and user capabilities; the kernel is shared")];
+  return [
+    { name: "isolation", status: "warn", message: `none: on the ${name} backend commands can do all that you can do` },
+  ];
+}
+
+function limits({ enforced }: Backend): Finding[] {
+  return Object.entries(enforced).map(([limit, how]): Finding => {
+    if (how === "HARD") return ok(`limit ${limit}`, "kept by the kernel");
+    const message = how === "WATCHED" ? "kept by looking now and then" : "not kept on this host";
+    return { name: `limit ${limit}`, status: how === "NONE" ? "warn" : "ok", message };
+  });
+}
+
+async function tasks(settings: Settings): Promise<readonly Finding[]> {
+  const catalog = await readCatalog(settings);
+  return withTrialBackend(settings, async (opened) => {
+    const environments = openEnvironments(settings, opened, () => newSandboxId(TRIAL));
+    const missing = new Map<string, string[]>();
+    for (const { id, environment } of catalog.list()) {
+      const lacks = (await environments.missingRequirements(environment)).map(({ message }) => message).join("; ");
+      missing.set(lacks, [...(missing.get(lacks) ?? []), id]);
+    }
+    const playable = missing.get("")?.length ?? 0;
+    missing.delete("");
+    const unplayable = [...missing].map(([why, ids]): Finding => {
+      const some = `${ids.slice(0, 3).join(", ")}${ids.length > 3 ? " ..." : ""}`;
+      return { name: "tasks", status: "warn", message: `${ids.length} cannot be played here (${some}): ${why}` };
+    });
+    return [ok("tasks", `${playable} of ${catalog.size} can be played here`), ...unplayable];
+  });
+}
+
+async function tokens({ credentials, listen }: Settings): Promise<readonly Finding[]> {
+  const count = credentials.tokens.length;
+  return [
+    ok(
+      "tokens",
+      count > 0
+        ? `${count} of them admit clients`
+        : `none: ${listen} has to be a loopback address, and whoever reaches it may use it`,
+    ),
+  ];
+}
+
+/** A backend on a state folder of its own, on the same volume, which is gone afterwards. */
+async function withTrialBackend<T>(settings: Settings, work: (backend: Backend) => Promise<T>): Promise<T> {
+  const stateDir = join(settings.stateDir, `doctor-${process.pid}`);
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  try {
+    const opened = await openOwnBackend({ ...settings, stateDir }, TRIAL);
+    try {
+      return await work(opened);
+    } finally {
+      await opened.close();
+    }
+  } finally {
+    await rm(stateDir, { recursive: true, force: true });
+  }
+}
+
+const ok = (name: string, message: string): Finding => ({ name, status: "ok", message });

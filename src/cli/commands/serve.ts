@@ -1,0 +1,98 @@
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Logger } from "pino";
+import { type Listening, listen } from "../../server/listen.ts";
+import { type Command, parse } from "../arguments.ts";
+import { openStack, type Stack } from "../compose.ts";
+import { openLog } from "../log.ts";
+import { readSettings, STACK_HELP, STACK_OPTIONS } from "../settings.ts";
+import { VERSION } from "../version.ts";
+
+const DRAIN_MS = 10_000;
+
+export const serve: Command = {
+  summary: "serves rollouts until it is told to stop",
+  help: `Usage: sandlot serve [OPTIONS]
+
+  --listen HOST:PORT where to listen (else SANDLOT_LISTEN, the configuration, or 127.0.0.1:50051); port 0 = any
+  --ready-file FILE  removed at the start; holds the address once the server serves
+${STACK_HELP}
+
+SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 1000} s, live trajectories stay for the next start. A second signal ends it at once.`,
+  async run(args) {
+    const flags = parse(args, { ...STACK_OPTIONS, listen: { type: "string" }, "ready-file": { type: "string" } });
+    const readyFile = flags["ready-file"] === undefined ? undefined : resolve(flags["ready-file"]);
+    if (readyFile !== undefined) rmSync(readyFile, { force: true });
+    const settings = readSettings(flags);
+    const log = openLog(settings.config.log.level, settings.credentials);
+    dieOfBugs(log);
+    const stopped = stopSignal(log);
+    const stack = await openStack(settings, log);
+    const { tokens } = settings.credentials;
+    const server = await listen({
+      address: settings.listen,
+      tokens,
+      rollouts: stack.rollouts,
+      version: VERSION,
+      log,
+    }).catch(async (error: unknown) => {
+      await stack[Symbol.asyncDispose]();
+      throw error;
+    });
+    stack.announce(server.address);
+    server.setServing(true);
+    process.stdout.write(`${welcome(server, stack)}\n`);
+    if (readyFile !== undefined) announce(readyFile, server.address);
+    await stopped;
+    await stop(server, stack);
+    if (readyFile !== undefined) rmSync(readyFile, { force: true });
+    log.info("stopped");
+    return 0;
+  },
+};
+
+function welcome({ address }: Listening, { rollouts, stateDir }: Stack): string {
+  const { backend, isolated } = rollouts.info();
+  const { resumed } = rollouts.reconciled;
+  const again = resumed > 0 ? `, ${resumed} live trajectories go on` : "";
+  const warning = isolated ? "" : " (NO ISOLATION: commands run as you, on this machine)";
+  return `Sandlot ${VERSION} serves on ${address}: ${rollouts.tasks().length} tasks, backend ${backend}${warning}, state in ${stateDir}${again}`;
+}
+
+/** By rename: who waits for the file never reads half of it. */
+function announce(file: string, address: string): void {
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, `${address}\n`);
+  renameSync(draft, file);
+}
+
+async function stop(server: Listening, stack: Stack): Promise<void> {
+  server.setServing(false);
+  await stack.rollouts.drain(DRAIN_MS);
+  await server.close(200);
+  await stack[Symbol.asyncDispose]();
+}
+
+function stopSignal(log: Logger): Promise<void> {
+  const { promise, resolve: stopNow } = Promise.withResolvers<void>();
+  let signals = 0;
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.on(name, () => {
+      signals += 1;
+      if (signals > 1) process.exit(1);
+      log.info({ signal: name }, "stopping");
+      stopNow();
+    });
+  }
+  return promise;
+}
+
+/** After what nobody foresaw nothing can be trusted but the state folder, which is made to survive this. */
+function dieOfBugs(log: Logger): void {
+  const die = (err: unknown): void => {
+    log.fatal({ err }, "a bug");
+    process.exit(1);
+  };
+  process.on("uncaughtException", die);
+  process.on("unhandledRejection", die);
+}

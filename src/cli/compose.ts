@@ -1,0 +1,149 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, homedir } from "node:os";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { Admission } from "../admission/admission.ts";
+import { memoryHeadroom } from "../admission/headroom.ts";
+import type { LimitsConfig } from "../config.ts";
+import { Environments } from "../environments/prepare.ts";
+import { packageIndexVariables } from "../environments/swebench/package-index.ts";
+import { Grader } from "../grading/grader.ts";
+import { openBackend } from "../sandbox/open.ts";
+import type { Backend, Limits } from "../sandbox/sandbox.ts";
+import { WarmPool } from "../sandbox/warm.ts";
+import { newSandboxId } from "../trajectory/creation.ts";
+import { type OpenRollouts, openRollouts } from "../trajectory/open.ts";
+import type { TrajectoryLimits } from "../trajectory/rollouts.ts";
+import { Judge } from "../verdict/judge-in-worker.ts";
+import { readCatalog } from "./catalog.ts";
+import { judging } from "./judging.ts";
+import type { Settings } from "./settings.ts";
+import { lockState } from "./state-lock.ts";
+import { VERSION } from "./version.ts";
+
+/** Everything behind the wire, wired together. Disposing leaves live trajectories for the next start and removes all else. */
+export interface Stack extends AsyncDisposable {
+  readonly rollouts: OpenRollouts;
+  readonly stateDir: string;
+  /** Tells who finds the state folder locked where to ask. */
+  announce(address: string): void;
+}
+
+const ROOT = join(import.meta.dirname, "../..");
+/** Of a sandbox in which an environment is built: compilers want more than policies. */
+const BUILD_LIMITS: Limits = {
+  memoryMiB: 8_192,
+  cpuMilli: availableParallelism() * 1_000,
+  pids: 4_096,
+  diskMiB: 32_768,
+};
+/** Nobody is told to come back from here: a grade waits for its slot. */
+const GRADING_QUEUE = Number.MAX_SAFE_INTEGER;
+
+/** Takes the state folder, opens the backend, reconciles. What was opened before a failure is closed again. */
+export async function openStack(settings: Settings, log: Logger): Promise<Stack> {
+  const { config, stateDir } = settings;
+  await using opened = new AsyncDisposableStack();
+  const catalog = await readCatalog(settings);
+  const lock = await lockState(stateDir);
+  opened.defer(() => lock.release());
+  const instance = instanceOf(stateDir);
+  const backend = await openOwnBackend(settings, instance);
+  opened.defer(() => backend.close());
+  const newId = () => newSandboxId(instance);
+  const environments = openEnvironments(settings, backend, newId);
+  await environments.sweep();
+  const gradingSlots = gradingAdmission(settings);
+  const judge = new Judge({ workers: slotsOfGrading(settings) });
+  opened.defer(() => judge.close());
+  const defaults = toLimits(config.limits.defaults);
+  const grader = new Grader({ backend, judge, newId, limits: defaults, serverVersion: VERSION });
+  const rollouts = await openRollouts({
+    ...{ stateDir, instance, backend, environments, catalog, gradingSlots, defaults },
+    warm: new WarmPool({ backend, perEnvironment: config.warm.per_environment, total: config.warm.total }),
+    slots: sandboxAdmission(settings),
+    judge: judging(grader, gradingSlots, defaults.gradeMs),
+    most: toLimits(config.limits.most),
+    leaseMs: config.lease_ms,
+    recordDays: config.records.days,
+    environmentsMaxBytes: config.environments.max_gib * 2 ** 30,
+    failed: (err) => log.error({ err }, "work behind a call failed"),
+  });
+  opened.defer(() => rollouts.close());
+  log.info({ instance, stateDir, backend: backend.name, ...rollouts.reconciled }, "opened");
+  const stack = opened.move();
+  return {
+    rollouts,
+    stateDir,
+    announce: (address) => lock.announce(address),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** The backend of the settings, on a state folder. Its sandboxes see nothing of this install, which holds gold patches. */
+export function openOwnBackend({ config, taskFiles, repositories }: Settings, instance: string): Promise<Backend> {
+  void [config, taskFiles, repositories, instance, ROOT, openBackend];
+  throw new Error("later");
+}
+
+export function openEnvironments(settings: Settings, backend: Backend, newId: () => string): Environments {
+  const { config, stateDir, repositories } = settings;
+  const { env } = process;
+  const pyenv = env["PYENV_ROOT"] || join(homedir(), ".pyenv");
+  return new Environments({
+    ...{ backend, stateDir, repositories, newId },
+    interpreters: { named: config.interpreters, versionFolders: [join(pyenv, "versions")] },
+    nodeBinary: process.execPath,
+    hostPath: `${env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin`,
+    packageIndex: { variables: packageIndexVariables(env) },
+    limits: BUILD_LIMITS,
+    stepTimeoutMs: config.environments.command_ms,
+  });
+}
+
+function sandboxAdmission({ config }: Settings): Admission {
+  const { total, expected_mib, reserve_mib } = config.sandboxes;
+  const pools = Object.entries(config.pools).map(([name, { slots, queue, priority }]) => [
+    name,
+    { slots: slots === "auto" ? total : slots, queue, priority },
+  ]);
+  const headroom = memoryHeadroom({ perSandboxMiB: expected_mib, reserveMiB: reserve_mib });
+  return new Admission({ pools: Object.fromEntries(pools), total, headroom });
+}
+
+function gradingAdmission(settings: Settings): Admission {
+  const slots = slotsOfGrading(settings);
+  return new Admission({ pools: { default: { slots, queue: GRADING_QUEUE, priority: 0 } }, total: slots });
+}
+
+const slotsOfGrading = ({ config }: Settings): number =>
+  config.grading.slots === "auto" ? availableParallelism() : config.grading.slots;
+
+function toLimits(limits: LimitsConfig): TrajectoryLimits {
+  return {
+    maxSteps: limits.max_steps,
+    maxTurns: limits.max_turns,
+    wallMs: limits.wall_ms,
+    commandMs: limits.command_ms,
+    noOutputMs: limits.no_output_ms,
+    outputBytes: limits.output_bytes,
+    memoryMiB: limits.memory_mib,
+    cpuMilli: limits.cpu_milli,
+    pids: limits.pids,
+    diskMiB: limits.disk_mib,
+    gradeMs: limits.grade_ms,
+  };
+}
+
+/** Made once per state folder, under its lock; part of every id. */
+function instanceOf(stateDir: string): string {
+  const path = join(stateDir, "instance");
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    const instance = randomBytes(4).toString("hex");
+    writeFileSync(path, `${instance}\n`, { flag: "wx" });
+    return instance;
+  }
+}

@@ -1,0 +1,65 @@
+import { randomBytes } from "node:crypto";
+import { type Client, connect } from "../server/client.ts";
+import { listen } from "../server/listen.ts";
+import { openStack } from "./compose.ts";
+import { openLog } from "./log.ts";
+import { readSettings, STACK_HELP, STACK_OPTIONS, type StackFlags } from "./settings.ts";
+import { VERSION } from "./version.ts";
+
+/** Options of every command that asks a server. */
+export const SESSION_OPTIONS = { ...STACK_OPTIONS, server: { type: "string" }, token: { type: "string" } } as const;
+
+export const SESSION_HELP = `  --server HOST:PORT ask a running server (else one is started for this command alone)
+  --token TOKEN      for that server (else SANDLOT_TOKEN)
+${STACK_HELP}`;
+
+export interface SessionFlags extends StackFlags {
+  readonly server?: string | undefined;
+  readonly token?: string | undefined;
+}
+
+/**
+ * Runs `work` with a client of the named server, or of one that lives for this command only, on a loopback port with a token that nobody else has. An interrupt
+ * ends the work by its signal, so that what was begun is put back.
+ */
+export async function withClient<T>(
+  flags: SessionFlags,
+  work: (client: Client, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort(new Error("interrupted"));
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  try {
+    if (flags.server !== undefined) {
+      using client = disposable(connect(flags.server, flags.token ?? process.env["SANDLOT_TOKEN"]));
+      return await work(client, stop.signal);
+    }
+    return await withOwnServer(flags, (client) => work(client, stop.signal));
+  } finally {
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  }
+}
+
+async function withOwnServer<T>(flags: StackFlags, work: (client: Client) => Promise<T>): Promise<T> {
+  const settings = readSettings(flags);
+  const log = openLog("warn", settings.credentials);
+  await using stack = await openStack(settings, log);
+  const token = randomBytes(24).toString("base64url");
+  const server = await listen({
+    address: "127.0.0.1:0",
+    tokens: [{ token, scopes: ["admin"] }],
+    rollouts: stack.rollouts,
+    version: VERSION,
+    log,
+  });
+  try {
+    using client = disposable(connect(server.address, token));
+    return await work(client);
+  } finally {
+    await server.close(0);
+  }
+}
+
+function disposable(client: Client): Client & Disposable {
+  return Object.assign(client, { [Symbol.dispose]: () => client.close() });
+}

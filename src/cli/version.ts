@@ -1,0 +1,9 @@
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+
+const PACKAGE = new URL("../../package.json", import.meta.url);
+
+/** Of this Sandlot. */
+export const VERSION: string = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(PACKAGE, "utf8"))).version;
