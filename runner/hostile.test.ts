@@ -3,7 +3,15 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunnerExecResult } from "../src/sandbox/runner/client.ts";
-import { bash, eventually, freshId, noContainerBecause, type StartedRunner, startContainedRunner, text } from "./started.ts";
+import {
+  bash,
+  eventually,
+  freshId,
+  noContainerBecause,
+  type StartedRunner,
+  startContainedRunner,
+  text,
+} from "./started.ts";
 
 const reason = noContainerBecause();
 if (reason !== undefined) console.warn(`runner/hostile.test.ts is skipped: ${reason}`);
@@ -19,7 +27,9 @@ describe.skipIf(reason !== undefined)("inside a container, a command", () => {
 
   /** Processes inside, without PID 1, the supervisor and bash of the question. */
   async function othersInside(): Promise<number> {
-    const list = text(await bash(runner.client, "cd /proc; for p in [0-9]*; do read -r _ s <$p/stat 2>/dev/null && echo $p; done"));
+    const list = text(
+      await bash(runner.client, "cd /proc; for p in [0-9]*; do read -r _ s <$p/stat 2>/dev/null && echo $p; done"),
+    );
     return list.trim().split("\n").length - 3;
   }
 
@@ -34,7 +44,10 @@ describe.skipIf(reason !== undefined)("inside a container, a command", () => {
   });
 
   it("finds neither the control folder nor a socket below its own descriptors", async () => {
-    const result = await bash(runner.client, "ls /proc/self/fd/3/ /proc/self/fd/0/; cat /proc/net/unix; ls -l /proc/self/fd");
+    const result = await bash(
+      runner.client,
+      "ls /proc/self/fd/3/ /proc/self/fd/0/; cat /proc/net/unix; ls -l /proc/self/fd",
+    );
     expect(text(result, "stdout")).not.toContain("socket:");
     expect(text(result, "stdout")).not.toContain("control");
   });
@@ -50,7 +63,11 @@ describe.skipIf(reason !== undefined)("inside a container, a command", () => {
 
   it("that kills its supervisor has ended, with a note", async () => {
     const result = await bash(runner.client, "echo begun; kill -9 $PPID; sleep 100");
-    expect(result).toMatchObject({ signal: 9, timedOut: false, note: expect.stringContaining("was killed from inside") });
+    expect(result).toMatchObject({
+      signal: 9,
+      timedOut: false,
+      note: expect.stringContaining("was killed from inside"),
+    });
     const termed = await bash(runner.client, "kill -TERM $PPID; sleep 100");
     expect(termed).toMatchObject({ signal: 9, note: expect.stringContaining("was killed from inside") });
     await bash(runner.client, "kill -9 -1");
@@ -79,13 +96,19 @@ describe.skipIf(reason !== undefined)("inside a container, a command", () => {
   });
 
   it("finds no free process id under a fork bomb in the background: 126 with words, and a reader of files says denied", async () => {
-    const bomb = "exit if fork; while (1) { my $pid = fork; if (!defined $pid) { select undef, undef, undef, 0.0001 } elsif (!$pid) { sleep 1000 } }";
+    const bomb =
+      "exit if fork; while (1) { my $pid = fork; if (!defined $pid) { select undef, undef, undef, 0.0001 } elsif (!$pid) { sleep 1000 } }";
     expect((await bash(runner.client, `exec perl -e '${bomb}'`)).exitCode).toBe(0);
     const results: RunnerExecResult[] = [];
-    await eventually("all process ids are taken", async () => results.push(await bash(runner.client, "true")) > 0 && results.at(-1)?.exitCode === 126);
+    await eventually(
+      "all process ids are taken",
+      async () => results.push(await bash(runner.client, "true")) > 0 && results.at(-1)?.exitCode === 126,
+    );
     expect(results.at(-1)?.note).toContain("cannot start a process: ");
     expect((await runner.client.readFile("/etc", { callId: freshId() })).type).toBe("denied");
-    expect((await runner.client.writeFile("/tmp/x", Buffer.of(1), { callId: freshId() })).failure).toContain("cannot start a process");
+    expect((await runner.client.writeFile("/tmp/x", Buffer.of(1), { callId: freshId() })).failure).toContain(
+      "cannot start a process",
+    );
     await eventually("there are process ids again", async () => {
       spawnSync("pkill", ["-9", "-P", String(runner.pid)]);
       return (await bash(runner.client, "kill -9 -1")).note?.startsWith("the process that watches") === true;
@@ -93,7 +116,10 @@ describe.skipIf(reason !== undefined)("inside a container, a command", () => {
   });
 
   it("that closes every descriptor, or writes to each it can find, changes only its own output", async () => {
-    const closed = await bash(runner.client, "for i in 0 1 2 3 4 5 6 7 8 9; do eval \"exec $i>&-\"; done; sleep 0.05; exit 5");
+    const closed = await bash(
+      runner.client,
+      'for i in 0 1 2 3 4 5 6 7 8 9; do eval "exec $i>&-"; done; sleep 0.05; exit 5',
+    );
     expect(closed).toMatchObject({ exitCode: 5, outputBytes: 0 });
     const forged = "\\x40\\x00\\x00\\x00\\x83\\x01a";
     const script = `for f in /proc/[0-9]*/fd/*; do { printf '${forged}' >$f; } 2>/dev/null; done; for i in 3 4 5 6 7 8 9; do eval "printf '${forged}' >&$i"; done 2>/dev/null; exit 6`;
@@ -102,19 +128,34 @@ describe.skipIf(reason !== undefined)("inside a container, a command", () => {
   });
 
   it("can neither forge the state of another step nor make it block", async () => {
-    const script = "rm -f /tmp/f; mkfifo /tmp/f; ln -sf /proc/self/fd/9 /tmp/g; truncate -s 10G /proc/self/fd/9 2>/dev/null; exit 0";
+    const script =
+      "rm -f /tmp/f; mkfifo /tmp/f; ln -sf /proc/self/fd/9 /tmp/g; truncate -s 10G /proc/self/fd/9 2>/dev/null; exit 0";
     const result = await bash(runner.client, script, { captureState: true });
     expect(result.state?.length).toBeLessThanOrEqual(256 * 1024);
-    expect((await bash(runner.client, "printf own >&9", { captureState: true })).state).toEqual(new Uint8Array(Buffer.from("own")));
+    expect((await bash(runner.client, "printf own >&9", { captureState: true })).state).toEqual(
+      new Uint8Array(Buffer.from("own")),
+    );
   });
 
   it("that puts FIFOs and links in the place of files does not reach the runner through readers and writers", async () => {
-    await bash(runner.client, "cd /tmp; mkfifo fifo; ln -s /proc/self/fd/3 three; ln -s /proc/1/fd/3/sock sock; ln -s loop loop; mknod c c 1 5");
+    await bash(
+      runner.client,
+      "cd /tmp; mkfifo fifo; ln -s /proc/self/fd/3 three; ln -s /proc/1/fd/3/sock sock; ln -s loop loop; mknod c c 1 5",
+    );
     const read = async (path: string) => (await runner.client.readFile(path, { callId: freshId() })).type;
-    const write = async (path: string) => (await runner.client.writeFile(path, Buffer.of(1), { callId: freshId() })).failure;
+    const write = async (path: string) =>
+      (await runner.client.writeFile(path, Buffer.of(1), { callId: freshId() })).failure;
     expect(await read("/tmp/fifo")).toBe("other");
     expect(await write("/tmp/fifo")).toBe("it is not a regular file");
-    for (const path of ["/tmp/three", "/tmp/three/sock", "/tmp/sock", "/tmp/loop", "/proc/1/mem", "/proc/1/environ", "/proc/self/fd/3/sock"]) {
+    for (const path of [
+      "/tmp/three",
+      "/tmp/three/sock",
+      "/tmp/sock",
+      "/tmp/loop",
+      "/proc/1/mem",
+      "/proc/1/environ",
+      "/proc/self/fd/3/sock",
+    ]) {
       expect([path, await read(path)]).not.toContain("file");
       expect([path, await write(path)]).not.toContain(undefined);
     }
@@ -149,7 +190,12 @@ describe.skipIf(reason !== undefined)("inside a container, a command", () => {
   it("may remove everything: the runner still answers", async () => {
     await bash(runner.client, "rm -rf --no-preserve-root / 2>/dev/null; echo rest", { timeoutMs: 20_000 });
     expect(existsSync("/usr/bin/env")).toBe(true);
-    const result = await runner.client.exec(["/usr/bin/env", "echo", "alive"], { callId: freshId(), cwd: "/", env: {}, timeoutMs: 5000 });
+    const result = await runner.client.exec(["/usr/bin/env", "echo", "alive"], {
+      callId: freshId(),
+      cwd: "/",
+      env: {},
+      timeoutMs: 5000,
+    });
     expect([127, 126, 0]).toContain(result.exitCode);
     const missing = await runner.client.readFile("/etc/hostname", { callId: freshId() });
     expect(missing.type).toBe("missing");

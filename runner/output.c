@@ -2,6 +2,9 @@
 #include "runner.h"
 #include <linux/openat2.h>
 
+/* A command that changes stream with every byte would be answered in a million frames: after so many, streams are no longer told apart. */
+#define MAX_SWITCHES 65536u
+
 size_t place(const struct call *c, uint64_t offset)
 {
   uint32_t head = c->keep / 2;
@@ -25,13 +28,14 @@ void drop_store(struct call *c)
   c->bytes = NULL;
 }
 
-/* Made when output no longer fits, while all of it is still in the store, in order. No link of /proc is followed: /proc/self is the runner here. */
+/* Made when output no longer fits, while all of it still lies in the store in order. /proc/self is the runner here: no magic link is followed. */
 static void open_spill(struct call *c)
 {
+  uint64_t first = c->total < c->spill_max ? c->total : c->spill_max;
   struct open_how how = { .flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, .mode = 0644, .resolve = RESOLVE_NO_MAGICLINKS };
   c->spill = syscall(SYS_openat2, AT_FDCWD, c->spill_path, &how, sizeof how);
   c->spilled = c->spill >= 0;
-  if (c->total > 0 && (!c->bytes || !write_all(c->spill, c->bytes, c->total < c->spill_max ? c->total : c->spill_max))) drop(&c->spill);
+  if (first > 0 && (!c->bytes || !write_all(c->spill, c->bytes, first))) drop(&c->spill);
 }
 
 static void spill(struct call *c, const uint8_t *data, size_t n)
@@ -44,6 +48,8 @@ static void spill(struct call *c, const uint8_t *data, size_t n)
 static void keep_output(struct call *c, int stream, const uint8_t *data, size_t n)
 {
   c->last_output = now_ms();
+  if (c->stream != (uint32_t)stream && c->switches++ > MAX_SWITCHES) stream = c->stream;
+  c->stream = stream;
   if (c->spill_max > 0 && c->total + n > c->keep) spill(c, data, n);
   bool kept = make_store(c);
   for (size_t part; n > 0; data += part, n -= part, c->total += part) {
@@ -55,7 +61,7 @@ static void keep_output(struct call *c, int stream, const uint8_t *data, size_t 
   }
 }
 
-/* Takes what lies in a pipe. After the end of the step this is only counted off, and a flood no more than every 10 ms: its writer waits, the sandbox has its CPU. */
+/* Takes what lies in a pipe. After the end of the step that is dropped, and a flood only every 10 ms: its writer waits, the sandbox has its CPU. */
 void drain(struct call *c, int stream, size_t max)
 {
   ssize_t n = read(c->out[stream], scratch, max < sizeof scratch ? max : sizeof scratch);

@@ -4,7 +4,15 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RunnerClient, RunnerGone } from "../src/sandbox/runner/client.ts";
-import { decodeDone, decodeOutput, encodeRequest, Flag, type Frame, FrameReader, Op } from "../src/sandbox/runner/frames.ts";
+import {
+  decodeDone,
+  decodeOutput,
+  encodeRequest,
+  Flag,
+  type Frame,
+  FrameReader,
+  Op,
+} from "../src/sandbox/runner/frames.ts";
 import type { OutputChunk } from "../src/sandbox/sandbox.ts";
 import { bash, eventually, freshId, type StartedRunner, startProcessRunner, text } from "./started.ts";
 
@@ -35,12 +43,19 @@ describe("a command", () => {
   });
 
   it("gets exactly the environment and the folder it was given, default signals and no descriptor but 0, 1 and 2", async () => {
-    const result = await runner.client.exec(["bash", "-c", "pwd; echo $A; cat /proc/self/environ | tr '\\0' ' '; grep -E 'Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd"], {
-      callId: freshId(),
-      cwd: "/usr",
-      env: { A: "b\nc", PATH: "/usr/bin:/bin" },
-      timeoutMs: 5000,
-    });
+    const result = await runner.client.exec(
+      [
+        "bash",
+        "-c",
+        "pwd; echo $A; cat /proc/self/environ | tr '\\0' ' '; grep -E 'Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd",
+      ],
+      {
+        callId: freshId(),
+        cwd: "/usr",
+        env: { A: "b\nc", PATH: "/usr/bin:/bin" },
+        timeoutMs: 5000,
+      },
+    );
     const [folder, ...rest] = text(result).split("\n");
     expect(folder).toBe("/usr");
     expect(rest.join("\n")).toContain("b\nc");
@@ -78,14 +93,18 @@ describe("a command", () => {
   it("that cannot be encoded is refused with a reason", async () => {
     await expect(bash(runner.client, "echo \0")).rejects.toMatchObject({ fault: "invalid" });
     await expect(bash(runner.client, "true", { callId: "a/b" })).rejects.toMatchObject({ fault: "invalid" });
-    await expect(runner.client.exec([], { callId: "e", cwd: "/", env: {}, timeoutMs: 1 })).rejects.toMatchObject({ fault: "invalid" });
+    await expect(runner.client.exec([], { callId: "e", cwd: "/", env: {}, timeoutMs: 1 })).rejects.toMatchObject({
+      fault: "invalid",
+    });
     await expect(bash(runner.client, "x".repeat(5_000_000))).rejects.toMatchObject({ fault: "invalid" });
   });
 });
 
 describe("the end of a command", () => {
   it("by its time-out takes the whole tree along and keeps the partial output", async () => {
-    const result = await bash(runner.client, "echo begun; (setsid sleep 1234.5 &) ; trap '' TERM; sleep 1234.5", { timeoutMs: 300 });
+    const result = await bash(runner.client, "echo begun; (setsid sleep 1234.5 &) ; trap '' TERM; sleep 1234.5", {
+      timeoutMs: 300,
+    });
     expect(result).toMatchObject({ signal: 9, timedOut: "command", interrupted: false });
     expect(text(result)).toBe("begun\n");
     expect(result.durationMs).toBeLessThan(2000);
@@ -95,7 +114,9 @@ describe("the end of a command", () => {
   it("comes when it is silent for too long, but not while it prints", async () => {
     const silent = await bash(runner.client, "echo begun; sleep 100", { noOutputTimeoutMs: 200 });
     expect(silent.timedOut).toBe("no_output");
-    const chatty = await bash(runner.client, "for i in 1 2 3 4 5 6; do sleep 0.1; echo; done", { noOutputTimeoutMs: 400 });
+    const chatty = await bash(runner.client, "for i in 1 2 3 4 5 6; do sleep 0.1; echo; done", {
+      noOutputTimeoutMs: 400,
+    });
     expect(chatty.timedOut).toBe(false);
   });
 
@@ -140,7 +161,9 @@ describe("output", () => {
     const chunks: OutputChunk[] = [];
     const script = "for i in 1 2 3; do seq 1 30000; seq 1 30000 >&2; sleep 0.03; done";
     const live = await bash(runner.client, script, { keepBytes: 300_000, onOutput: (chunk) => chunks.push(chunk) });
-    expect(chunks.reduce((next, chunk) => (chunk.offset === next ? next + chunk.data.length : -1), 0)).toBe(live.outputBytes);
+    expect(chunks.reduce((next, chunk) => (chunk.offset === next ? next + chunk.data.length : -1), 0)).toBe(
+      live.outputBytes,
+    );
     expect(live.output.reduce((sum, chunk) => sum + chunk.data.length, 0)).toBe(300_000);
   });
 
@@ -148,9 +171,13 @@ describe("output", () => {
     const callId = freshId();
     const words = ["/tmp", "/tmp/spill-", "head", "-c", "104857600", "/dev/zero", "PATH=/usr/bin:/bin"];
     const socket = connect(runner.socketPath);
-    socket.write(encodeRequest(Op.start, callId, { flags: Flag.live, timeoutMs: 20_000, keepBytes: 1_000_000, a: 4, words }));
+    socket.write(
+      encodeRequest(Op.start, callId, { flags: Flag.live, timeoutMs: 20_000, keepBytes: 1_000_000, a: 4, words }),
+    );
     await eventually("the flood is over", async () =>
-      (await runner.client.calls()).some((call) => call.id === callId && !call.running && call.outputBytes === 104857600),
+      (await runner.client.calls()).some(
+        (call) => call.id === callId && !call.running && call.outputBytes === 104857600,
+      ),
     );
     const reader = new FrameReader();
     const frames: Frame[] = [];
@@ -160,7 +187,9 @@ describe("output", () => {
     }
     const chunks = frames.slice(0, -1).map((frame) => decodeOutput(frame.body));
     expect(chunks[0]?.offset).toBe(0);
-    const gaps = chunks.filter((chunk, i) => i > 0 && chunk.offset !== (chunks[i - 1]?.offset ?? 0) + (chunks[i - 1]?.data.length ?? 0));
+    const gaps = chunks.filter(
+      (chunk, i) => i > 0 && chunk.offset !== (chunks[i - 1]?.offset ?? 0) + (chunks[i - 1]?.data.length ?? 0),
+    );
     expect(gaps.map((chunk) => chunk.offset)).toEqual([104857600 - 500_000]);
     expect(decodeDone(frames.at(-1)?.body ?? Buffer.alloc(0))).toMatchObject({ exitCode: 0, outputBytes: 104857600 });
   });
@@ -178,7 +207,11 @@ describe("a call id", () => {
     const callId = freshId();
     const script = `echo x >>${file}; sleep 0.1; echo done; exit 3`;
     const other = await runner.connect();
-    const results = await Promise.all([bash(runner.client, script, { callId }), bash(runner.client, script, { callId }), bash(other, script, { callId })]);
+    const results = await Promise.all([
+      bash(runner.client, script, { callId }),
+      bash(runner.client, script, { callId }),
+      bash(other, script, { callId }),
+    ]);
     results.push(await bash(other, script, { callId }));
     for (const result of results) expect(result).toEqual(results[0]);
     expect(results[0]?.exitCode).toBe(3);
@@ -195,7 +228,11 @@ describe("a call id", () => {
     const expectation = expect(lost).rejects.toBeInstanceOf(RunnerGone);
     await first.close();
     await expectation;
-    expect((await runner.client.calls()).find((call) => call.id === callId)).toEqual({ id: callId, running: true, outputBytes: 6 });
+    expect((await runner.client.calls()).find((call) => call.id === callId)).toEqual({
+      id: callId,
+      running: true,
+      outputBytes: 6,
+    });
     const heard: string[] = [];
     const second = bash(runner.client, script, { callId, onOutput: (chunk) => heard.push(String(chunk.data)) });
     writeFileSync(join(runner.folder, "go"), "");
@@ -339,7 +376,10 @@ describe("the runner", () => {
       await using own = await startProcessRunner();
       const left = bash(own.client, "sleep 777.25 & sleep 777.25");
       const expectation = expect(left).rejects.toBeInstanceOf(RunnerGone);
-      await eventually("two sleep", () => spawnSync("pgrep", ["-fx", "sleep 777.25"]).stdout.toString().split("\n").length === 3);
+      await eventually(
+        "two sleep",
+        () => spawnSync("pgrep", ["-fx", "sleep 777.25"]).stdout.toString().split("\n").length === 3,
+      );
       await end(own);
       await expectation;
       await eventually("nothing is left", () => spawnSync("pgrep", ["-f", "sleep 777.25"]).stdout.length === 0);

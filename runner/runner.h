@@ -1,5 +1,7 @@
-/* What the parts of the runner share. runner.c has the loop, wire.c the protocol, calls.c the life of a call, output.c what is kept of its output, children.c what
- * runs in its process, tree.c the killing. */
+/*
+ * What the parts of the runner share: runner.c has the loop, wire.c the protocol, calls.c the life of a call, output.c what is kept of its output,
+ * children.c what runs in its process, tree.c the killing.
+ */
 #pragma once
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,8 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { HELLO = 1, START, READ, WRITE, ATTACH, DETACH, INTERRUPT, ACKNOWLEDGE, SHUTDOWN, DATA };
-enum { HELLO_REPLY = 0x81, OUTPUT, DONE, UNKNOWN };
+enum { HELLO = 1, START, READ, WRITE, DATA, DETACH, INTERRUPT, ACKNOWLEDGE, SHUTDOWN };
+enum { HELLO_REPLY = 0x81, OUTPUT, DONE };
 enum { LIVE = 1, CAPTURE = 2 };                 /* flags of a request */
 enum { TIMED_OUT = 1, NO_OUTPUT, INTERRUPTED }; /* why the runner ended a command */
 enum { ENDED, KILLED, NOT_STARTED };            /* what is reported of a child; its status is that of wait, or an errno */
@@ -37,7 +39,7 @@ struct call {
   bool file, done, forgotten, forced, spilled;
   pid_t child;                            /* the supervisor, or the reader or writer of a file; 0 once reaped */
   int out[2], out_slot[2], status, status_slot, state, spill;
-  uint32_t keep, spill_max, no_output_ms, state_size, why;
+  uint32_t keep, spill_max, no_output_ms, state_size, why, stream, switches;
   uint8_t *bytes, *streams, *state_bytes; /* head and ring of the output, and of which stream each byte is */
   uint64_t total, duration_us;
   int64_t started_us, deadline, last_output, force_at, drain_at; /* milliseconds, but for the first */

@@ -1,9 +1,22 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, constants, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ExecOptions } from "../src/sandbox/sandbox.ts";
 import { RunnerClient, type RunnerExecResult } from "../src/sandbox/runner/client.ts";
+import type { ExecOptions } from "../src/sandbox/sandbox.ts";
 
 const folder = import.meta.dirname;
 const binary = join(folder, "sandlot-runner");
@@ -22,7 +35,9 @@ export interface StartedRunner extends AsyncDisposable {
 export async function startProcessRunner(): Promise<StartedRunner> {
   build();
   const root = mkdtempSync(join(tmpdir(), "runner-test-"));
-  const child = withControl(root, (control) => spawn(binary, [], { stdio: ["ignore", "ignore", "ignore", control], detached: true }));
+  const child = withControl(root, (control) =>
+    spawn(binary, [], { stdio: ["ignore", "ignore", "ignore", control], detached: true }),
+  );
   const exited = new Promise((resolve) => child.once("exit", resolve));
   return started(root, child.pid ?? 0, async (client) => {
     await client.shutdown();
@@ -42,7 +57,10 @@ export function noContainerBecause(): string | undefined {
 }
 
 /** As the `oci` backend starts it: PID 1 of a container with limits, whose root file system is an empty folder with the host's programs, read-only. */
-export async function startContainedRunner(limits: { readonly pids: number; readonly memoryMiB: number }): Promise<StartedRunner> {
+export async function startContainedRunner(limits: {
+  readonly pids: number;
+  readonly memoryMiB: number;
+}): Promise<StartedRunner> {
   build();
   const root = mkdtempSync(join(tmpdir(), "runner-test-"));
   const id = root.slice(root.lastIndexOf("/") + 1);
@@ -53,13 +71,20 @@ export async function startContainedRunner(limits: { readonly pids: number; read
   if (code !== 0) throw new Error(`crun: ${readFileSync(`${root}/crun.log`, "utf8")}`);
   return started(root, Number(readFileSync(`${root}/pid`, "utf8")), async (client) => {
     await client.close();
-    await inMountNamespace(`umount /sys/fs/cgroup/unified 2>/dev/null && mount -t tmpfs -o size=1m none /sys/fs/cgroup/unified
-      exec crun --root ${root}/state delete -f ${id} 2>>${root}/crun.log`, "ignore");
+    await inMountNamespace(
+      `umount /sys/fs/cgroup/unified 2>/dev/null && mount -t tmpfs -o size=1m none /sys/fs/cgroup/unified
+      exec crun --root ${root}/state delete -f ${id} 2>>${root}/crun.log`,
+      "ignore",
+    );
   });
 }
 
 /** Runs a bash script with a fresh call id. */
-export function bash(client: RunnerClient, script: string, options: Partial<ExecOptions> = {}): Promise<RunnerExecResult> {
+export function bash(
+  client: RunnerClient,
+  script: string,
+  options: Partial<ExecOptions> = {},
+): Promise<RunnerExecResult> {
   return client.exec(["/bin/bash", "--noprofile", "--norc", "-c", script], {
     callId: freshId(),
     cwd: "/tmp",
@@ -91,7 +116,8 @@ let counter = 0;
 function build(): void {
   const sources = readdirSync(folder).filter((name) => /\.[ch]$/.test(name));
   const newest = Math.max(...sources.map((name) => statSync(join(folder, name)).mtimeMs));
-  if (!existsSync(binary) || statSync(binary).mtimeMs < newest) execFileSync(join(folder, "build"), { stdio: "inherit" });
+  if (!existsSync(binary) || statSync(binary).mtimeMs < newest)
+    execFileSync(join(folder, "build"), { stdio: "inherit" });
 }
 
 function withControl<T>(root: string, start: (control: number) => T): T {
@@ -111,7 +137,11 @@ function inMountNamespace(script: string, control: number | "ignore"): Promise<n
   return new Promise((resolve) => child.once("exit", resolve));
 }
 
-async function started(root: string, pid: number, end: (client: RunnerClient) => Promise<void>): Promise<StartedRunner> {
+async function started(
+  root: string,
+  pid: number,
+  end: (client: RunnerClient) => Promise<void>,
+): Promise<StartedRunner> {
   const socketPath = join(root, "control", "sock");
   const client = await RunnerClient.connect(socketPath, { appearTimeoutMs: 10_000, spillPrefix: "/tmp/spill-" });
   const others: RunnerClient[] = [];
@@ -134,11 +164,19 @@ async function started(root: string, pid: number, end: (client: RunnerClient) =>
 }
 
 function makeBundle(bundle: string, id: string, limits: { readonly pids: number; readonly memoryMiB: number }): void {
-  for (const name of ["usr", "etc", "tmp", "proc", "dev", "root"]) mkdirSync(join(bundle, "rootfs", name), { recursive: true });
+  for (const name of ["usr", "etc", "tmp", "proc", "dev", "root"])
+    mkdirSync(join(bundle, "rootfs", name), { recursive: true });
   for (const name of ["bin", "lib", "lib64", "sbin"]) symlinkSync(`usr/${name}`, join(bundle, "rootfs", name));
   writeFileSync(join(bundle, "rootfs", "init"), "");
-  const capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"].map((name) => `CAP_${name}`);
-  const bind = (source: string, destination: string) => ({ source, destination, type: "bind", options: ["rbind", "ro", "nosuid"] });
+  const capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"].map(
+    (name) => `CAP_${name}`,
+  );
+  const bind = (source: string, destination: string) => ({
+    source,
+    destination,
+    type: "bind",
+    options: ["rbind", "ro", "nosuid"],
+  });
   const config = {
     ociVersion: "1.0.2",
     process: {

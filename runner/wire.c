@@ -26,7 +26,11 @@ static void consume(struct buffer *b, size_t n)
   b->start = b->end = 0;
 }
 
-static void put(struct buffer *b, const void *data, size_t n) { memcpy(reserve(b, n), data, n), b->end += n; }
+static void put(struct buffer *b, const void *data, size_t n)
+{
+  if (n > 0) memcpy(reserve(b, n), data, n);
+  b->end += n;
+}
 
 /* Starts a frame whose body will have `n` bytes. */
 static void put_head(struct connection *n, int type, const char *id, size_t body)
@@ -37,13 +41,14 @@ static void put_head(struct connection *n, int type, const char *id, size_t body
   put(&n->out, head, 6), put(&n->out, id, id_size);
 }
 
-static void put_hello(struct connection *n, const char *token)
+static void put_hello(struct connection *n, const char *token, bool with_calls)
 {
   uint32_t count = 0, size = 0, version = VERSION;
-  for (struct call *c = calls; c; c = c->next) if (!c->forgotten) count++, size += 10 + strlen(c->id);
+  for (struct call *c = calls; c && with_calls; c = c->next)
+    if (!c->forgotten) count++, size += 10 + strlen(c->id);
   put_head(n, HELLO_REPLY, token, 16 + size);
   put(&n->out, &version, 4), put(&n->out, &nonce, 8), put(&n->out, &count, 4);
-  for (struct call *c = calls; c; c = c->next) {
+  for (struct call *c = calls; c && with_calls; c = c->next) {
     uint8_t length = strlen(c->id), done = c->done;
     if (c->forgotten) continue;
     put(&n->out, &length, 1), put(&n->out, c->id, length), put(&n->out, &done, 1), put(&n->out, &c->total, 8);
@@ -67,8 +72,9 @@ static bool put_output(struct connection *n, struct attachment *a)
 {
   struct call *c = a->call;
   uint32_t head = c->keep / 2;
+  uint64_t tail_start = c->total > c->keep ? c->total - (c->keep - head) : head;
   if (!c->bytes) a->cursor = c->total;
-  if (a->cursor >= head && c->total > c->keep && a->cursor < c->total - (c->keep - head)) a->cursor = c->total - (c->keep - head);
+  if (a->cursor >= head && a->cursor < tail_start) a->cursor = tail_start;
   if (a->cursor >= c->total) return false;
   size_t at = place(c, a->cursor), room = (a->cursor < head ? head : c->keep) - at, max = 1;
   if (room > c->total - a->cursor) room = c->total - a->cursor;
@@ -120,7 +126,7 @@ void close_connection(struct connection *n)
   free(n->in.at), free(n->out.at), free(n);
 }
 
-/* Splits NUL-terminated strings into pointers; NULL after the command's arguments and at the end. Returns NULL when they are not as many as the request says. */
+/* Splits NUL-terminated strings into pointers, with a NULL after argv and at the end. NULL when they are not as many as the request says. */
 static char **split(int op, const struct request *r, char *text, size_t size)
 {
   size_t count = 0, need = op == START ? r->a + 2 : 1, used = 0;
@@ -177,8 +183,7 @@ static void acknowledge(const char *id)
 static void handle(struct connection *n, int op, const char *id, const uint8_t *body, size_t size)
 {
   struct call *c = find(id);
-  struct request r;
-  if (op == HELLO) put_hello(n, id);
+  if (op == HELLO) put_hello(n, id, size == 0);
   else if (op == DATA) stage(n, body, size);
   else if (op == SHUTDOWN) leave();
   else if (!*id) n->closing = true;
@@ -186,8 +191,6 @@ static void handle(struct connection *n, int op, const char *id, const uint8_t *
   else if (op == ACKNOWLEDGE) acknowledge(id);
   else if (op == INTERRUPT && c) end_call(c, INTERRUPTED);
   else if (op == DETACH && c) detach(n, c);
-  else if (op == ATTACH && size == sizeof r && c) memcpy(&r, body, sizeof r), attach(n, c, &r);
-  else if (op == ATTACH && size == sizeof r) put_head(n, UNKNOWN, id, 0);
   else if (op != INTERRUPT && op != DETACH) n->closing = true;
 }
 

@@ -172,10 +172,12 @@ export class RunnerClient implements AsyncDisposable {
     if (this.#socket !== undefined) this.#send(() => [encodeFrame(Op.detach, call.id)]);
   }
 
+  /** The answer names the calls only when nothing else is asked. */
   #errand(frames: readonly Buffer[]): Promise<HelloReply> {
     const token = randomBytes(8).toString("hex");
+    const hello = encodeFrame(Op.hello, token, new Uint8Array(frames.length === 0 ? 0 : 1));
     return new Promise((resolve, reject) => {
-      this.#errands.set(token, { frames: [...frames, encodeFrame(Op.hello, token)], resolve, reject });
+      this.#errands.set(token, { frames: [...frames, hello], resolve, reject });
       this.#send(() => this.#errands.get(token)?.frames ?? []);
     });
   }
@@ -210,7 +212,7 @@ export class RunnerClient implements AsyncDisposable {
       return;
     }
     this.#adopt(socket);
-    writeFrames(socket, [encodeFrame(Op.hello, ""), ...this.#pendingFrames()]);
+    writeFrames(socket, [encodeFrame(Op.hello, "", new Uint8Array(1)), ...this.#pendingFrames()]);
   }
 
   #pendingFrames(): Buffer[] {

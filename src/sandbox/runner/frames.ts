@@ -6,16 +6,14 @@ export const Op = {
   start: 2,
   read: 3,
   write: 4,
-  attach: 5,
+  data: 5,
   detach: 6,
   interrupt: 7,
   acknowledge: 8,
   shutdown: 9,
-  data: 10,
   helloReply: 0x81,
   output: 0x82,
   done: 0x83,
-  unknown: 0x84,
 } as const;
 
 export const Flag = { live: 1, captureState: 2 } as const;
