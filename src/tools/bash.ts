@@ -1,7 +1,7 @@
 import type { ExecResult } from "../sandbox/sandbox.ts";
-import { difference, parseDeclarations, restored } from "./exported.ts";
+import { difference, parseDeclarations, quoted, restored } from "./exported.ts";
 import { showOutput } from "./text.ts";
-import type { Tool, ToolCall, ToolResult, ToolState } from "./tool.ts";
+import type { Tool, ToolCall, ToolState } from "./tool.ts";
 
 /** Kept of the output of one step for the record and for streams. */
 const KEEP_BYTES = 1 << 20;
@@ -64,14 +64,14 @@ const RUN = `builtin eval "builtin unset __command; $__command"`;
  * shows under \`set -x\`. A command with an EXIT trap of its own, or that ends in \`exec\`, saves nothing.
  */
 const SAVE = `{ builtin pwd; builtin printf '\\0'; builtin declare -px; builtin printf '\\0END'; } 2>/dev/null >|/proc/self/fd/199 || builtin :`;
-const STATEFUL = `${READ}; exec 199>&9 9>&-; trap ${quote(SAVE)} EXIT; ${RUN}`;
-const STATELESS = `${READ}; ${RUN}`;
+const KEEP = `exec 199>&9 9>&-; trap ${quoted(SAVE)} EXIT`;
 
 function execute(command: string, stateless: boolean, call: ToolCall): Promise<ExecResult> {
   const { sandbox, state, timeoutMs, noOutputTimeoutMs } = call;
-  const environment = restored(sandbox.env, stateless ? {} : (state.exported ?? {}));
+  const { environment, preamble } = restored(sandbox.env, stateless ? {} : (state.exported ?? {}));
+  const script = stateless ? `${READ}; ${RUN}` : `${READ}; ${KEEP}; ${preamble}${RUN}`;
   const cwd = stateless ? undefined : state.cwd;
-  return sandbox.exec(["bash", "--noprofile", "--norc", "-c", stateless ? STATELESS : STATEFUL], {
+  return sandbox.exec(["bash", "--noprofile", "--norc", "-c", script], {
     // PWD keeps the name of a folder that was entered by a link.
     ...(cwd === undefined ? {} : { cwd }),
     env: cwd === undefined ? environment : { ...environment, PWD: cwd },
@@ -151,8 +151,4 @@ function ending({ exitCode, signal }: ExecResult): readonly string[] {
 
 function seconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

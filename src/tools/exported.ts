@@ -4,7 +4,7 @@
 const MAX_STRING = 128 * 1024;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Bash makes these itself, or refuses to take them over. */
-const OWN = new Set(["_", "PWD", "SHLVL", "SHELLOPTS", "BASHOPTS", "BASH_ENV"]);
+const OWN = new Set(["_", "PWD", "SHLVL", "SHELLOPTS", "BASHOPTS"]);
 
 export type Exported = Readonly<Record<string, string | null>>;
 
@@ -39,11 +39,37 @@ export function difference(base: Readonly<Record<string, string>>, variables: Re
   return Object.fromEntries([...changed, ...unset.map((name): [string, null] => [name, null])]);
 }
 
-/** The environment of the next command. */
-export function restored(base: Readonly<Record<string, string>>, exported: Exported): Record<string, string> {
-  const all = Object.entries({ ...base, ...exported });
-  const set = all.filter((entry): entry is [string, string] => entry[1] !== null && !OWN.has(entry[0]));
-  return Object.fromEntries(set);
+export interface Restored {
+  readonly environment: Record<string, string>;
+  /** Bash commands, on one line, that set the rest. */
+  readonly preamble: string;
+}
+
+/** What a bash heeds while it starts: a bad one must not keep every later command from starting, so the shell sets it itself. */
+const LATE = /^(PATH|LANG|BASH_ENV|POSIXLY_CORRECT|BASH_COMPAT|(LD|LC|GLIBC|MALLOC)_\w*)$/;
+/** The preamble is part of an argument. */
+const MAX_PREAMBLE = 64 * 1024;
+
+/** How the next command gets its variables. */
+export function restored(base: Readonly<Record<string, string>>, exported: Exported): Restored {
+  const changes = Object.entries(exported);
+  const early = Object.entries({ ...base, ...Object.fromEntries(changes.filter(([name]) => !LATE.test(name))) });
+  const environment = early.filter(
+    (entry): entry is [string, string] => entry[1] !== null && !OWN.has(entry[0]) && entry[0] !== "BASH_ENV",
+  );
+  const commands = changes.filter(([name]) => LATE.test(name)).map(([name, value]) => change(name, value));
+  const sizes = commands.map((command) => Buffer.byteLength(command));
+  const fitting = commands.filter((_, index) => sizes.slice(0, index + 1).reduce((a, b) => a + b, 0) < MAX_PREAMBLE);
+  return { environment: Object.fromEntries(environment), preamble: fitting.join("") };
+}
+
+function change(name: string, value: string | null): string {
+  return value === null ? `builtin unset ${name}; ` : `builtin export ${name}=${quoted(value)} 2>/dev/null; `;
+}
+
+/** As one word of bash. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 interface Word {
@@ -63,8 +89,8 @@ function readWord(text: string, start: number): Word {
     if (open === '"' || open === "$'") {
       const inside = at + open.length;
       const close = closing(text, inside, open === '"' ? '"' : "'");
-      const quoted = text.slice(inside, close);
-      pieces.push(open === '"' ? quoted.replace(/\\([$`"\\])/g, "$1") : unescaped(quoted));
+      const inner = text.slice(inside, close);
+      pieces.push(open === '"' ? inner.replace(/\\([$`"\\])/g, "$1") : unescaped(inner));
       at = close + 1;
     } else {
       pieces.push(text[at] ?? "");
@@ -95,8 +121,8 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** Of $'...': bash writes control characters by letter, or as three octal digits. */
-function unescaped(quoted: string): string {
-  return quoted.replace(/\\([0-7]{1,3}|[\s\S])/g, (_all, code: string) =>
+function unescaped(inner: string): string {
+  return inner.replace(/\\([0-7]{1,3}|[\s\S])/g, (_all, code: string) =>
     /^[0-7]/.test(code) ? String.fromCharCode(Number.parseInt(code, 8) & 0xff) : (ESCAPES[code] ?? code),
   );
 }

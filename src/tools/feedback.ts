@@ -30,7 +30,7 @@ async function testOutcome(command: string, { sandbox, timeoutMs, outputBytes }:
   });
   const { text } = showOutput(result.output, result.outputBytes, { limitBytes: outputBytes });
   const outcome = result.timedOut
-    ? `did not end within ${Math.round(timeoutMs / 1000)} s`
+    ? `did not end within ${timeoutMs / 1000} s`
     : result.exitCode === 0
       ? "passed"
       : `failed (${result.signal === undefined ? `exit code ${result.exitCode}` : `signal ${result.signal}`})`;

@@ -32,7 +32,7 @@ export function capText(text: string, limitBytes: number): string {
 export function clipped(text: string, limitBytes: number): string | undefined {
   const bytes = Buffer.from(text);
   if (bytes.length <= limitBytes) return undefined;
-  const { text: head } = fit(bytes, Math.max(0, limitBytes), "head");
+  const { text: head } = squeeze(bytes, Math.max(0, limitBytes), "head");
   return head.slice(0, head.lastIndexOf("\n") + 1) || head;
 }
 
@@ -44,8 +44,8 @@ function show(head: Buffer, tail: Buffer, total: number, { limitBytes, spillPath
   const where = spillPath === undefined ? "" : `; the output is in ${spillPath}`;
   const gap = (bytes: number): string => `[... ${bytes} bytes left out here${where} ...]`;
   const room = Math.max(0, limitBytes - Buffer.byteLength(gap(total)) - 2);
-  const first = fit(head, Math.ceil(room / 2), "head");
-  const last = fit(tail.subarray(Math.max(0, tail.length - (total - first.taken))), Math.floor(room / 2), "tail");
+  const first = squeeze(head, Math.ceil(room / 2), "head");
+  const last = squeeze(tail.subarray(Math.max(0, tail.length - (total - first.taken))), Math.floor(room / 2), "tail");
   const text = `${ended(first.text)}${gap(total - first.taken - last.taken)}\n${last.text}`;
   return { text, cut: true };
 }
@@ -68,7 +68,11 @@ function endOf(chunk: OutputChunk | undefined): number {
 }
 
 /** As much of one end of `bytes` as has at most `budget` bytes once it is UTF-8. */
-function fit(bytes: Buffer, budget: number, side: "head" | "tail"): { readonly text: string; readonly taken: number } {
+function squeeze(
+  bytes: Buffer,
+  budget: number,
+  side: "head" | "tail",
+): { readonly text: string; readonly taken: number } {
   for (let size = Math.min(bytes.length, budget); ; ) {
     const piece =
       side === "head"
