@@ -2,8 +2,6 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 
 /** One sub-command. */
 export interface Command {
-  /** One line for the list of commands. */
-  readonly summary: string;
   /** What `--help` prints. */
   readonly help: string;
   /** Resolves to the exit status: 0 ok, 1 failed. */

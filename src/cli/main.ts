@@ -1,22 +1,49 @@
 #!/usr/bin/env node
 import { SandlotError } from "../errors.ts";
 import { type Command, UsageError } from "./arguments.ts";
-import { doctor } from "./commands/doctor.ts";
-import { grade } from "./commands/grade.ts";
-import { prepare } from "./commands/prepare.ts";
-import { rollout } from "./commands/rollout.ts";
-import { serve } from "./commands/serve.ts";
-import { tasks } from "./commands/tasks.ts";
 import { VERSION } from "./version.ts";
 
-const COMMANDS = new Map<string, Command>(Object.entries({ serve, tasks, prepare, rollout, grade, doctor }));
+/** Loaded when asked for: `--help` need not wait for a server's modules. */
+const COMMANDS = new Map<string, { readonly summary: string; readonly load: () => Promise<Command> }>([
+  [
+    "serve",
+    {
+      summary: "serves rollouts until it is told to stop",
+      load: async () => (await import("./commands/serve.ts")).serve,
+    },
+  ],
+  ["tasks", { summary: "lists tasks", load: async () => (await import("./commands/tasks.ts")).tasks }],
+  [
+    "prepare",
+    {
+      summary: "makes the environments of tasks ahead of time",
+      load: async () => (await import("./commands/prepare.ts")).prepare,
+    },
+  ],
+  [
+    "rollout",
+    {
+      summary: "plays one trajectory by hand, or by a file of commands",
+      load: async () => (await import("./commands/rollout.ts")).rollout,
+    },
+  ],
+  ["grade", { summary: "judges a patch on a task", load: async () => (await import("./commands/grade.ts")).grade }],
+  [
+    "doctor",
+    {
+      summary: "tries out what this host can do, and says what to install or set",
+      load: async () => (await import("./commands/doctor.ts")).doctor,
+    },
+  ],
+]);
 
 /** Exit status: 0 ok, 1 failed, 2 the command line cannot be understood. */
 async function main([name = "--help", ...args]: readonly string[]): Promise<number> {
   if (name === "--version") return print(VERSION);
   if (name === "--help" || name === "-h" || name === "help") return print(overview());
-  const command = COMMANDS.get(name);
-  if (!command) throw new UsageError(`there is no command ${JSON.stringify(name)}\n\n${overview()}`);
+  const known = COMMANDS.get(name);
+  if (!known) throw new UsageError(`there is no command ${JSON.stringify(name)}\n\n${overview()}`);
+  const command = await known.load();
   if (args.includes("--help") || args.includes("-h")) return print(command.help);
   return command.run(args);
 }

@@ -8,7 +8,6 @@ import { readSettings, type Settings, STACK_HELP, STACK_OPTIONS } from "../setti
 const COLOURS = { ok: "green", warn: "yellow", fail: "red" } as const;
 
 export const doctor: Command = {
-  summary: "tries out what this host can do, and says what to install or set",
   help: `Usage: sandlot doctor [OPTIONS]
 
   --json             one JSON document: a list of { name, status, message }

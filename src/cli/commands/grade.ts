@@ -10,7 +10,6 @@ import { SESSION_HELP, SESSION_OPTIONS, withClient } from "../session.ts";
 const TIMEOUT_MS = 6 * 60 * 60_000;
 
 export const grade: Command = {
-  summary: "judges a patch on a task",
   help: `Usage: sandlot grade --task ID --patch FILE [OPTIONS]
 
   --task ID          the task

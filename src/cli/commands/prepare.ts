@@ -7,7 +7,6 @@ import { SESSION_HELP, SESSION_OPTIONS, withClient } from "../session.ts";
 const TIMEOUT_MS = 24 * 60 * 60_000;
 
 export const prepare: Command = {
-  summary: "makes the environments of tasks ahead of time",
   help: `Usage: sandlot prepare (--task ID... | --all) [OPTIONS]
 
   --task ID          a task; may be repeated

@@ -13,7 +13,6 @@ const TIMEOUT_MS = 12 * 60 * 60_000;
 const HEARTBEAT_MS = 60_000;
 
 export const rollout: Command = {
-  summary: "plays one trajectory by hand, or by a file of commands",
   help: `Usage: sandlot rollout --task ID [--commands FILE] [OPTIONS]
 
   --task ID          the task

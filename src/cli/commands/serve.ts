@@ -11,7 +11,6 @@ import { VERSION } from "../version.ts";
 const DRAIN_MS = 10_000;
 
 export const serve: Command = {
-  summary: "serves rollouts until it is told to stop",
   help: `Usage: sandlot serve [OPTIONS]
 
   --listen HOST:PORT where to listen (else SANDLOT_LISTEN, the configuration, or 127.0.0.1:50051); port 0 = any

@@ -9,7 +9,6 @@ import { printJson, table } from "../print.ts";
 import { readSettings, STACK_HELP, STACK_OPTIONS } from "../settings.ts";
 
 export const tasks: Command = {
-  summary: "lists tasks",
   help: `Usage: sandlot tasks [OPTIONS]
 
   --filter TEXT      conditions key=value, separated by blanks; keys: id (a trailing * matches any rest), repo, language,
