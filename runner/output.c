@@ -32,7 +32,8 @@ void drop_store(struct call *c)
 static void open_spill(struct call *c)
 {
   uint64_t first = c->total < c->spill_max ? c->total : c->spill_max;
-  struct open_how how = { .flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, .mode = 0644, .resolve = RESOLVE_NO_MAGICLINKS };
+  struct open_how how = { .mode = 0644, .resolve = RESOLVE_NO_MAGICLINKS };
+  how.flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   c->spill = syscall(SYS_openat2, AT_FDCWD, c->spill_path, &how, sizeof how);
   c->spilled = c->spill >= 0;
   if (first > 0 && (!c->bytes || !write_all(c->spill, c->bytes, first))) drop(&c->spill);

@@ -190,7 +190,7 @@ describe("output", () => {
     const gaps = chunks.filter(
       (chunk, i) => i > 0 && chunk.offset !== (chunks[i - 1]?.offset ?? 0) + (chunks[i - 1]?.data.length ?? 0),
     );
-    expect(gaps.map((chunk) => chunk.offset)).toEqual([104857600 - 500_000]);
+    expect(gaps.at(-1)?.offset).toBe(104857600 - 500_000);
     expect(decodeDone(frames.at(-1)?.body ?? Buffer.alloc(0))).toMatchObject({ exitCode: 0, outputBytes: 104857600 });
   });
 

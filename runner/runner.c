@@ -1,10 +1,11 @@
 /*
- * The runner: PID 1 of a sandbox (or an ordinary process, for the backend without isolation). It starts commands, drains their output for ever, ends their
- * whole process tree in time and keeps results until the host acknowledges them. README.md says how it is spoken to and what it promises.
+ * The runner: PID 1 of a sandbox (or an ordinary process, for the backend without isolation). It starts commands, drains their
+ * output for ever, ends their whole process tree in time and keeps results until the host acknowledges them. README.md says how it
+ * is spoken to and what it promises.
  *
- * All that runs below it is hostile. It shares nothing with it but pipes: descriptor 3, the host's control directory, is open in this process alone, which
- * can be neither traced nor looked into (not dumpable), and a result is what the supervisor of a command, as closed as this process, writes into a pipe of
- * its own.
+ * All that runs below it is hostile. It shares nothing with it but pipes: descriptor 3, the host's control directory, is open in
+ * this process alone, which can be neither traced nor looked into (not dumpable), and a result is what the supervisor of a command,
+ * as closed as this process, writes into a pipe of its own.
  */
 #include "runner.h"
 #include <poll.h>

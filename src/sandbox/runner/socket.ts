@@ -32,13 +32,13 @@ function tryOpen(path: string): Promise<Socket> {
     const isLong = Buffer.byteLength(path) > 100;
     const folder = isLong ? openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY) : undefined;
     const socket = connect(folder === undefined ? path : `/proc/self/fd/${folder}/${basename(path)}`);
+    const connected = () => settle();
     const settle = (error?: Error) => {
       if (folder !== undefined) closeSync(folder);
-      socket.removeAllListeners();
+      socket.off("connect", connected).off("error", settle);
       if (error === undefined) resolve(socket);
       else reject(error);
     };
-    socket.once("connect", () => settle());
-    socket.once("error", settle);
+    socket.on("connect", connected).on("error", settle);
   });
 }
