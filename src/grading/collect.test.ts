@@ -30,7 +30,7 @@ beforeEach(async () => {
   await writeFile(join(pristine(), "build/made-by-set-up"), "x");
   await cp(pristine(), tree(), { recursive: true, preserveTimestamps: true });
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
+afterEach(() => execFileSync("rm", ["-rf", root])); // which removes deeper trees than Node does
 
 function git(...args: readonly string[]): string {
   return execFileSync("git", args, {
@@ -179,6 +179,29 @@ describe("collecting a submission", () => {
     ]);
   });
 
+  it("takes a tree deeper than any path may be, and file names that git forbids, for what they are", async () => {
+    const deep = `import os
+os.chdir(${JSON.stringify(tree())})
+for _ in range(1200):
+    os.mkdir("deeper"); os.chdir("deeper")
+os.mkfifo("pipe"); os.mkdir(".git"); open(".git/HEAD", "w").close(); open(".gitignore", "w").close(); open("new", "w").close()`;
+    execFileSync("python3", ["-c", deep]);
+    await mkdir(at(".GIT"));
+    await writeFile(at(".GIT/.gitignore"), "*\n");
+    await writeFile(at(".GIT/config"), "x\n");
+    await mkdir(at("inner/.git/objects"), { recursive: true });
+    await writeFile(at("inner/.git/.gitignore"), "*\n");
+    await writeFile(at("a.txt"), "changed\n");
+    const { code, said, errors, patch } = await collect();
+    expect({ code, said }, errors).toEqual({ code: 0, said: "" });
+    expect(await applied(patch)).toEqual([
+      "100644 .gitignore",
+      "100644 a.txt",
+      "100644 docs/.gitattributes",
+      "100644 docs/b.txt",
+    ]);
+  });
+
   it("takes folders that became files or links, and files that became folders", async () => {
     await rm(at("docs"), { recursive: true });
     await symlink("/etc", at("docs"));
@@ -216,6 +239,11 @@ describe("collecting a submission", () => {
   ])("refuses what is too large: %s", async (_, reason, write) => {
     await write();
     expect(await collect()).toMatchObject({ code: EXIT.tooLarge, said: reason });
+  });
+
+  it("refuses more new files than a patch could name", async () => {
+    execFileSync("bash", ["-c", `seq ${LIMIT / 128 + 1} | xargs touch`], { cwd: tree() });
+    expect(await collect()).toMatchObject({ code: EXIT.tooLarge, said: "the list of new and changed files is longer" });
   });
 
   it("leaves large files aside that are ignored", async () => {

@@ -1,5 +1,5 @@
 /** Exit codes of `COLLECT`; any other is a failure of the helper. */
-export const EXIT = { ok: 0, noTree: 10, tooLarge: 11 } as const;
+export const EXIT = { ok: 0, noTree: 10, tooLarge: 11, unreadable: 12 } as const;
 
 /**
  * The program of the helper sandbox: leaves `$DESK/patch` (the diff of the viewed work tree against `$SEAL`) and `$DESK/left-out` (names, each ended
@@ -14,6 +14,7 @@ export LC_ALL=C
 exec 3>&1 >/dev/null
 no_tree() { echo "$1" >&3; exit ${EXIT.noTree}; }
 too_large() { echo "$1" >&3; exit ${EXIT.tooLarge}; }
+names() { tr -cd '\0' < "$1" | wc -c; }
 failed() { echo "$1" >&3; exit 1; }
 trap 'echo "line $LINENO" >&3; exit 1' ERR
 
@@ -22,7 +23,7 @@ git() {
   command git -c core.autocrlf=false -c core.safecrlf=false -c core.fileMode=true -c core.symlinks=true -c core.ignoreCase=false \
     -c core.excludesFile=/dev/null -c core.attributesFile=/dev/null -c core.bigFileThreshold=512m -c core.quotePath=true "$@"
 }
-rm -rf "$DESK"; mkdir -p "$DESK"; : > "$DESK/left-out"
+rm -rf "$DESK"; mkdir -p "$DESK"; : > "$DESK/left-out"; : > "$DESK/rules"
 for section in $(git config --local --name-only --get-regexp '^filter[.]' | sed 's/[.][^.]*$//' | sort -u || true); do
   git config --local --remove-section "$section" || true
 done
@@ -36,27 +37,29 @@ tree="$VIEW$WORKDIR"
 cd "$tree"
 export GIT_WORK_TREE="$tree"
 
-# What git must not meet: repositories within, and what is neither file, folder nor link.
+trap 'echo "line $LINENO" >&3; exit ${EXIT.unreadable}' ERR
+
+# What git must not meet: what is neither file, folder nor link, and what makes a folder within look like a repository.
+find . -mindepth 1 ! -type f ! -type d ! -type l -printf '%P\0' -delete >> "$DESK/left-out"
 find . -mindepth 2 -name .git -prune -printf '%P\0' >> "$DESK/left-out"
-find . -mindepth 1 -name .git -prune -exec rm -rf {} +
-find . -mindepth 1 ! -type f ! -type d ! -type l -printf '%P\0' >> "$DESK/left-out"
-find . -mindepth 1 ! -type f ! -type d ! -type l -exec rm -f {} +
+find . -mindepth 2 ! -type d '(' -name .git -o -path '*/.git/HEAD' ')' -delete
 
 # The agent's rules, out of sight, to be added at the end as plain content.
-set -- ! -type d '(' -name .gitignore -o -name .gitattributes ')'
+set -- ! -type d '(' -name .gitignore -o -name .gitattributes ')' ! -path '*/.git/*'
 [ -z "$(find . "$@" -size +"$MAX_PATCH_BYTES"c -print -quit)" ] || too_large "a file of rules is larger"
-git ls-files -z | grep -z -E '(^|/)[.]git(ignore|attributes)$' > "$DESK/sealed-rules" || true
-xargs -0 -r printf '0 0000000000000000000000000000000000000000\t%s\0' < "$DESK/sealed-rules" > "$DESK/rules"
 find . "$@" -printf '%P\0' > "$DESK/agent-rules"
+[ "$(names "$DESK/agent-rules")" -le 10000 ] || too_large "the list of files of rules is longer"
 while IFS= read -r -d "" path; do
-  if [ -L "$path" ]; then mode=120000; blob=$(readlink -n -- "$path" | git hash-object -w --stdin)
+  if [ -L "$path" ]; then
+    mode=120000; blob=$(readlink -n -- "$path" | git hash-object -w --stdin)
   else
     mode=100644; [ ! -x "$path" ] || mode=100755
-    blob=$(git hash-object -w --no-filters --stdin < "$path")
+    blob=$(git hash-object -w --no-filters --stdin < "$path") || continue # a path too long for git, too
   fi
-  printf '%s %s\t%s\0' "$mode" "$blob" "$path" >> "$DESK/rules"
+  printf '%s\0' "$mode,$blob,$path" >> "$DESK/rules"
 done < "$DESK/agent-rules"
-find . "$@" -exec rm -f {} +
+find . "$@" -delete
+git ls-files -z | grep -z -E '(^|/)[.]git(ignore|attributes)$' > "$DESK/sealed-rules" || true
 git update-index -z --skip-worktree --stdin < "$DESK/sealed-rules"
 
 # Ignored files that set-up did not leave there.
@@ -66,6 +69,7 @@ comm -z -23 "$DESK/ignored" "$DESK/ignored-before" | head -z -n 100 >> "$DESK/le
 
 # Sizes, before anything is read.
 { git ls-files -z --others --exclude-standard; git diff-files -z --name-only --diff-filter=d; } > "$DESK/changed"
+[ "$(names "$DESK/changed")" -le "$((MAX_PATCH_BYTES / 128))" ] || too_large "the list of new and changed files is longer"
 sum=0
 while IFS= read -r -d "" size; do
   [ "$size" -le "$MAX_PATCH_BYTES" ] || too_large "a new or changed file is larger"
@@ -74,10 +78,12 @@ while IFS= read -r -d "" size; do
 done < <(xargs -0 -r stat --printf='%s\0' -- < "$DESK/changed")
 
 # What git cannot take in (a name that it forbids, a path too long) stays out.
-if ! git add --all --ignore-errors . 2> "$DESK/add"; then
-  ! grep -a -q -i -E 'no space left|input/output error|out of memory' "$DESK/add" || failed "$(tail -c 500 "$DESK/add")"
-fi
-git update-index -z --index-info < "$DESK/rules"
+git add --all --ignore-errors . 2> "$DESK/errors" || true
+git update-index -z --force-remove --stdin < "$DESK/sealed-rules"
+while IFS= read -r -d "" entry; do
+  git update-index --add --replace --cacheinfo "$entry" 2>> "$DESK/errors" || true
+done < "$DESK/rules"
+! grep -a -i -E 'no space left|input/output error|out of memory|cannot allocate' "$DESK/errors" >&2 || failed "the helper has no room"
 # Between trees, with the index as sealed: the agent's attributes must not turn its changes into binary ones.
 submission=$(git write-tree)
 git read-tree "$SEAL"

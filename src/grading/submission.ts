@@ -101,11 +101,15 @@ function refusal(result: ExecResult, environment: Environment): Submission["refu
   if (result.exitCode === EXIT.tooLarge) return tooLarge(said);
   if (result.timedOut !== false) return broke(`${environment.workdir} could not be read in ${COLLECT_TIMEOUT_MS} ms`);
   if (result.oomKills > 0) return broke(`${environment.workdir} could not be read within the memory of a sandbox`);
-  throw new SandlotError(
-    "sandbox",
-    `the submission could not be read from the sandbox: ${said} ${textOf(result, "stderr").slice(-1000)}`,
-  );
+  const errors = textOf(result, "stderr");
+  if (result.exitCode === EXIT.unreadable && !HOST_TROUBLE.test(errors)) {
+    return broke(`${environment.workdir} could not be read: ${errors.slice(-500)}`);
+  }
+  throw new SandlotError("sandbox", `the submission could not be read: ${said} ${errors.slice(-1000)}`);
 }
+
+/** The helper has room for the largest submission: what it lacks, the host lacks. */
+const HOST_TROUBLE = /no space left|input\/output error|out of memory|cannot allocate/i;
 
 function broke(reason: string): NonNullable<Submission["refused"]> {
   return { outcome: "POLICY_BROKE_SANDBOX", reason };

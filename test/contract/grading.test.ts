@@ -89,9 +89,7 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
       "a=$(cat /tmp/beat); for i in $(seq 100); do b=$(cat /tmp/beat); [ $a = $b ] || exit 0; sleep 0.05; done; exit 1",
     );
     expect(beats.exitCode).toBe(0);
-    expect((await run("git status --porcelain")).output.map(({ data }) => Buffer.from(data).toString()).join("")).toBe(
-      " M calc.py\n",
-    );
+    expect(textOf(await run("git status --porcelain"))).toBe(" M calc.py\n");
   });
 
   it("gives 0 for nothing, for a wrong fix and for one that breaks what passed", async () => {
@@ -180,6 +178,12 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
     expect(await gradeAfter("rm -rf / --no-preserve-root")).toMatchObject({ reward: 0, validity: "VALID" });
   });
 
+  it("takes a tree deeper than any path may be", async () => {
+    const dig =
+      'import os\nfor _ in range(1200): os.mkdir("deeper"); os.chdir("deeper")\nos.mkfifo("pipe"); open("x", "w")';
+    expect(await gradeAfter(`${FIX}; python3 -c '${dig}'`)).toMatchObject({ reward: 1, validity: "VALID" });
+  });
+
   it("gives a valid 0 for what is too large to be a patch, quickly", async () => {
     const large = await gradeAfter(`${FIX}; head -c 40M /dev/urandom > big.bin`);
     expect(large).toMatchObject({ reward: 0, validity: "VALID", outcome: "SUBMISSION_TOO_LARGE" });
@@ -221,13 +225,19 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
 
   it("shows the agent nothing of the hidden tests, also after a grade", async () => {
     await gradeAfter(FIX);
-    const names = HIDDEN.map((name) => `-e '${name.replaceAll("(", ".").replaceAll(")", ".")}'`).join(" ");
-    const found = await run(
-      `grep -r -s -l --devices=skip --exclude-dir=sys --exclude-dir=proc --exclude-dir=usr ${names} / ; cat 2> /dev/null /proc/*/environ /proc/*/cmdline /proc/self/mounts | tr '\\0' '\\n' | grep -v grep | grep -c ${names}`,
-    );
-    expect(Buffer.concat(found.output.map(({ data }) => data)).toString()).toBe("0\n");
+    const patterns = Buffer.from(HIDDEN.join("\n"));
+    await agent.writeFile("/dev/shm/patterns", patterns, { callId: "patterns" });
+    const skipped = "--exclude-dir=dev --exclude-dir=proc --exclude-dir=sys --exclude-dir=usr";
+    const files = await run(`grep -r -s -l -F --devices=skip ${skipped} -f /dev/shm/patterns /`);
+    const processes = await run("cat /proc/*/environ /proc/*/cmdline /proc/self/mounts");
+    expect(textOf(files)).toBe("");
+    expect(HIDDEN.filter((name) => textOf(processes).includes(name))).toEqual([]);
   });
 });
+
+function textOf({ output }: ExecResult): string {
+  return Buffer.concat(output.map(({ data }) => data)).toString();
+}
 
 /** The host's id of the process that is number 1 inside. */
 async function firstProcess(id: string): Promise<number> {
