@@ -180,6 +180,17 @@ describe.skipIf(reason !== undefined)("inside a container, a command", () => {
     await bash(runner.client, "kill -9 -1");
   });
 
+  it("that kills whatever it sees makes readers of files fail at worst, and no other result is forgotten for it", async () => {
+    await bash(runner.client, "(trap '' HUP; while :; do kill -9 -1; done) & echo kept", { callId: "killer.kept" });
+    const read = await runner.client.readFile("/etc", { callId: "killer" });
+    expect(["directory", "denied"]).toContain(read.type);
+    expect(text(await bash(runner.client, "never run", { callId: "killer.kept" }))).toBe("kept\n");
+    await eventually("the killer is gone", () => {
+      spawnSync("pkill", ["-9", "-P", String(runner.pid)]);
+      return spawnSync("pgrep", ["-P", String(runner.pid)]).stdout.length === 0;
+    });
+  });
+
   it("that eats all memory is killed, and the runner is not", async () => {
     const hog = "python3 -c 'x=[]\nwhile 1: x.append(bytearray(10**7))' || tail /dev/zero";
     const result = await bash(runner.client, `echo 0 >/proc/self/oom_score_adj; (${hog}) & (${hog}) & wait; echo rest`);

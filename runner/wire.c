@@ -170,11 +170,11 @@ static void stage(struct connection *n, const uint8_t *data, size_t size)
   else if (n->staged < 0 || !write_all(n->staged, data, size)) n->stage_error = errno;
 }
 
-static void acknowledge(const char *id)
+static void acknowledge(const char *id, bool exactly)
 {
   size_t size = strlen(id);
   for (struct call *c = calls; c; c = c->next) {
-    if (!c->done || strncmp(c->id, id, size) || (c->id[size] && c->id[size] != '.')) continue;
+    if (!c->done || strncmp(c->id, id, size) || (c->id[size] && (exactly || c->id[size] != '.'))) continue;
     c->forgotten = true;
     for (struct connection *n = connections; n; n = n->next) detach(n, c);
   }
@@ -188,7 +188,7 @@ static void handle(struct connection *n, int op, const char *id, const uint8_t *
   else if (op == SHUTDOWN) leave();
   else if (!*id) n->closing = true;
   else if (op == START || op == READ || op == WRITE) begin(n, op, id, body, size);
-  else if (op == ACKNOWLEDGE) acknowledge(id);
+  else if (op == ACKNOWLEDGE) acknowledge(id, size > 0);
   else if (op == INTERRUPT && c) end_call(c, INTERRUPTED);
   else if (op == DETACH && c) detach(n, c);
   else if (op != INTERRUPT && op != DETACH) n->closing = true;

@@ -149,7 +149,7 @@ export class RunnerClient implements AsyncDisposable {
     for (let attempt = 1; ; attempt++) {
       const { again, value } = answer(await this.#call(request(), options));
       if (!again || attempt === fileAttempts) return value;
-      await this.acknowledge(options.callId);
+      await this.#errand([encodeFrame(Op.acknowledge, options.callId, new Uint8Array(1))]);
     }
   }
 
