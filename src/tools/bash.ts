@@ -118,8 +118,10 @@ function render(
   { sandbox, timeoutMs, noOutputTimeoutMs, outputBytes }: ToolCall,
   { stateless, stateLost }: { readonly stateless: boolean; readonly stateLost: boolean },
 ): { readonly text: string; readonly cut: boolean } {
-  const spill = result.spillPath === undefined ? {} : { spillPath: result.spillPath };
-  const { text, cut } = showOutput(result.output, result.outputBytes, { limitBytes: outputBytes, ...spill });
+  const { text, cut } = showOutput(result.output, result.outputBytes, {
+    limitBytes: outputBytes,
+    ...whereabouts(result),
+  });
   const asBefore = stateless ? "" : "; working directory and variables are as before it";
   const why = {
     command: `timed out after ${seconds(timeoutMs)}: the command and its processes were ended${asBefore}`,
@@ -142,6 +144,13 @@ function render(
   const lines = notes.map((note) => `[${note}]`).join("\n");
   const separator = text === "" || text.endsWith("\n") || lines === "" ? "" : "\n";
   return { text: `${text}${separator}${lines}`, cut };
+}
+
+function whereabouts({ spillPath, outputBytes }: ExecResult): { readonly where?: string } {
+  if (spillPath === undefined) return {};
+  return {
+    where: `${outputBytes > SPILL_BYTES ? `the first ${SPILL_BYTES >> 20} MiB are` : "all of it is"} in ${spillPath}`,
+  };
 }
 
 function ending({ exitCode, signal }: ExecResult): readonly string[] {

@@ -9,13 +9,13 @@ export interface Shown {
 export interface ShowOptions {
   /** Of the text as UTF-8, the line that tells of a gap included (but never less than that line). */
   readonly limitBytes: number;
-  /** Where in the sandbox the whole output lies. */
-  readonly spillPath?: string;
+  /** Where what is left out can be found, in words. */
+  readonly where?: string;
 }
 
 /**
  * The output of a command as the policy reads it: in order of arrival, bytes that are no UTF-8 replaced, and, when it is too long, head and tail with a line between them that says how
- * many bytes are left out and where they lie. No code point is cut.
+ * many bytes are left out and where to look. No code point is cut.
  */
 export function showOutput(chunks: readonly OutputChunk[], outputBytes: number, options: ShowOptions): Shown {
   const [head, tail] = ends(chunks, outputBytes);
@@ -36,13 +36,13 @@ export function clipped(text: string, limitBytes: number): string | undefined {
   return head.slice(0, head.lastIndexOf("\n") + 1) || head;
 }
 
-function show(head: Buffer, tail: Buffer, total: number, { limitBytes, spillPath }: ShowOptions): Shown {
+function show(head: Buffer, tail: Buffer, total: number, { limitBytes, where }: ShowOptions): Shown {
   if (head.length === total) {
     const text = head.toString();
     if (Buffer.byteLength(text) <= limitBytes) return { text, cut: false };
   }
-  const where = spillPath === undefined ? "" : `; the output is in ${spillPath}`;
-  const gap = (bytes: number): string => `[... ${bytes} bytes left out here${where} ...]`;
+  const hint = where === undefined ? "" : `; ${where}`;
+  const gap = (bytes: number): string => `[... ${bytes} bytes left out here${hint} ...]`;
   const room = Math.max(0, limitBytes - Buffer.byteLength(gap(total)) - 2);
   const first = squeeze(head, Math.ceil(room / 2), "head");
   const last = squeeze(tail.subarray(Math.max(0, tail.length - (total - first.taken))), Math.floor(room / 2), "tail");
