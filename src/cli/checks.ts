@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -24,8 +25,8 @@ export interface Check {
 const run = promisify(execFile);
 const TRIAL_LIMITS: Limits = { memoryMiB: 128, cpuMilli: 1_000, pids: 64, diskMiB: 64 };
 const FREE_GIB = 5;
-/** Instance name of trial sandboxes: apart from those of every real state folder. */
-const TRIAL = "doctor";
+/** Instance of trial sandboxes: not that of a state folder. */
+const TRIAL = randomBytes(4).toString("hex");
 
 export const CHECKS: readonly Check[] = [
   { name: "node", look: async () => [ok("node", `${process.version} (${process.execPath})`)] },

@@ -58,17 +58,18 @@ export async function openStack(settings: Settings, log: Logger): Promise<Stack>
   const judge = new Judge({ workers: slotsOfGrading(settings) });
   opened.defer(() => judge.close());
   const defaults = toLimits(config.limits.defaults);
-  const grader = new Grader({ backend, judge, newId, limits: defaults, serverVersion: VERSION });
+  const grader = new Grader({ backend, judge, newId, limits: ofSandbox(defaults), serverVersion: VERSION });
+  const failed = (err: unknown): void => log.error({ err }, "work behind the calls failed");
   const rollouts = await openRollouts({
     ...{ stateDir, instance, backend, environments, catalog, gradingSlots, defaults },
-    warm: new WarmPool({ backend, perEnvironment: config.warm.per_environment, total: config.warm.total }),
+    warm: new WarmPool({ backend, perEnvironment: config.warm.per_environment, total: config.warm.total, failed }),
     slots: sandboxAdmission(settings),
     judge: judging(grader, gradingSlots, defaults.gradeMs),
     most: toLimits(config.limits.most),
     leaseMs: config.lease_ms,
     recordDays: config.records.days,
     environmentsMaxBytes: config.environments.max_gib * 2 ** 30,
-    failed: (err) => log.error({ err }, "work behind a call failed"),
+    failed,
   });
   opened.defer(() => rollouts.close());
   log.info({ instance, stateDir, backend: backend.name, ...rollouts.reconciled }, "opened");
@@ -81,10 +82,16 @@ export async function openStack(settings: Settings, log: Logger): Promise<Stack>
   };
 }
 
-/** The backend of the settings, on a state folder. Its sandboxes see nothing of this install, which holds gold patches. */
-export function openOwnBackend({ config, taskFiles, repositories }: Settings, instance: string): Promise<Backend> {
-  void [config, taskFiles, repositories, instance, ROOT, openBackend];
-  throw new Error("later");
+/** The backend of the settings, on their state folder. Its sandboxes see nothing of this install, which holds gold patches, nor of tasks and clones. */
+export function openOwnBackend(settings: Settings, instance: string): Promise<Backend> {
+  const { config, stateDir, taskFiles, repositories } = settings;
+  const { backend } = config;
+  const { runtime, disk } = backend.type === "oci" ? backend : ({ runtime: "auto", disk: "auto" } as const);
+  return openBackend({
+    ...{ type: backend.type, stateDir, instance, runtime, disk },
+    runnerPath: join(ROOT, "runner/sandlot-runner"),
+    hide: [ROOT, ...taskFiles, ...repositories],
+  });
 }
 
 export function openEnvironments(settings: Settings, backend: Backend, newId: () => string): Environments {
@@ -135,6 +142,10 @@ function toLimits(limits: LimitsConfig): TrajectoryLimits {
     gradeMs: limits.grade_ms,
   };
 }
+
+const ofSandbox = ({ memoryMiB, cpuMilli, pids, diskMiB }: TrajectoryLimits): Limits => ({
+  ...{ memoryMiB, cpuMilli, pids, diskMiB },
+});
 
 /** Made once per state folder, under its lock; part of every id. */
 function instanceOf(stateDir: string): string {

@@ -33,10 +33,11 @@ export async function openRollouts(options: RolloutsOptions): Promise<OpenRollou
   }, 600_000);
   sweeping.unref();
   collecting.unref();
+  const refuseNew = registry.drain.bind(registry);
   return Object.assign(registry, {
     reconciled,
     async drain(atMostMs: number) {
-      registry.drain();
+      refuseNew();
       const late = Promise.withResolvers<void>();
       const timer = setTimeout(late.resolve, atMostMs);
       await Promise.race([registry.idle(), late.promise]);
