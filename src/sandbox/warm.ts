@@ -1,0 +1,129 @@
+import { randomBytes } from "node:crypto";
+import type { Backend, Sandbox, SandboxSpec } from "./sandbox.ts";
+
+export interface WarmPoolOptions {
+  readonly backend: Backend;
+  /** How many stand ready for each kind of sandbox that was lately asked for. */
+  readonly perEnvironment: number;
+  /** How many stand ready in all. */
+  readonly total: number;
+  /** Called when one cannot be made ahead; the next `take` of its kind tries again. */
+  readonly failed?: (error: unknown) => void;
+}
+
+interface Kind {
+  readonly spec: SandboxSpec;
+  readonly ready: Sandbox[];
+  /** One could not be made: not tried again until one is asked for. */
+  failed: boolean;
+}
+
+/**
+ * Sandboxes made ahead of time. Those are alike that differ in their id only; which kinds are kept follows what is taken, the least recently taken goes first.
+ * It makes one at a time, behind the back of whoever waits.
+ */
+export class WarmPool {
+  readonly #options: WarmPoolOptions;
+  /** Least recently taken first. */
+  readonly #kinds = new Map<string, Kind>();
+  #filling: Promise<void> | undefined;
+  readonly #stop = new AbortController();
+
+  constructor(options: WarmPoolOptions) {
+    this.#options = options;
+  }
+
+  /** A sandbox as `spec` says but for its id, at once; undefined when none is ready. The caller disposes it. */
+  async take(spec: SandboxSpec): Promise<Sandbox | undefined> {
+    if (this.#stop.signal.aborted || this.#options.perEnvironment === 0) return undefined;
+    const key = keyOf(spec);
+    const kind = this.#kinds.get(key) ?? { spec, ready: [], failed: false };
+    kind.failed = false;
+    this.#kinds.delete(key);
+    this.#kinds.set(key, kind);
+    this.#forgetEmpty();
+    let taken: Sandbox | undefined;
+    for (let next = kind.ready.shift(); next !== undefined && taken === undefined; ) {
+      if (await next.alive()) taken = next;
+      else {
+        await this.#discard(next);
+        next = kind.ready.shift();
+      }
+    }
+    this.#fill();
+    return taken;
+  }
+
+  get size(): number {
+    return [...this.#kinds.values()].reduce((sum, kind) => sum + kind.ready.length, 0);
+  }
+
+  /** Removes all, and makes no more. Resolves when they are gone. */
+  async drain(): Promise<void> {
+    this.#stop.abort(new Error("the warm pool is drained"));
+    await this.#filling;
+    const all = [...this.#kinds.values()].flatMap((kind) => kind.ready.splice(0));
+    this.#kinds.clear();
+    await Promise.all(all.map((sandbox) => this.#discard(sandbox)));
+  }
+
+  #fill(): void {
+    this.#filling ??= this.#fillAll().finally(() => {
+      this.#filling = undefined;
+    });
+  }
+
+  async #fillAll(): Promise<void> {
+    for (let kind = this.#neediest(); kind !== undefined; kind = this.#neediest()) {
+      try {
+        if (this.size >= this.#options.total) await this.#dropOldest(kind);
+        kind.ready.push(await this.#options.backend.create(withNewId(kind.spec), this.#stop.signal));
+      } catch (error) {
+        kind.failed = true;
+        if (!this.#stop.signal.aborted) this.#options.failed?.(error);
+      }
+    }
+  }
+
+  /** The most recently taken kind that lacks one, as long as there is room or an older kind to take it from. */
+  #neediest(): Kind | undefined {
+    if (this.#stop.signal.aborted) return undefined;
+    const recent = [...this.#kinds.values()].reverse();
+    const room = Math.floor(this.#options.total / Math.max(1, this.#options.perEnvironment));
+    return recent.slice(0, Math.max(1, room)).find((kind) => !kind.failed && kind.ready.length < this.#wanted());
+  }
+
+  #wanted(): number {
+    return Math.min(this.#options.perEnvironment, this.#options.total);
+  }
+
+  async #dropOldest(but: Kind): Promise<void> {
+    const [key, oldest] = [...this.#kinds].find(([, kind]) => kind !== but && kind.ready.length > 0) ?? [];
+    if (key === undefined || oldest === undefined) return;
+    this.#kinds.delete(key);
+    await Promise.all(oldest.ready.splice(0).map((sandbox) => this.#discard(sandbox)));
+  }
+
+  /** Kinds that nothing is kept for need not be remembered for ever. */
+  #forgetEmpty(): void {
+    for (const [key, kind] of this.#kinds) {
+      if (this.#kinds.size <= MAX_KINDS) return;
+      if (kind.ready.length === 0) this.#kinds.delete(key);
+    }
+  }
+
+  async #discard(sandbox: Sandbox): Promise<void> {
+    await sandbox.dispose().catch((error: unknown) => this.#options.failed?.(error));
+  }
+}
+
+const MAX_KINDS = 256;
+
+function keyOf({ id: _, env, ...rest }: SandboxSpec): string {
+  const sorted = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([sorted, Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
+
+function withNewId(spec: SandboxSpec): SandboxSpec {
+  return { ...spec, id: spec.id.replace(/[0-9a-f]{32}$/, randomBytes(16).toString("hex")) };
+}
