@@ -1,4 +1,3 @@
-import type { Environment } from "../environments/environment.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { GraderSpec } from "./spec.ts";
 
@@ -26,35 +25,22 @@ export const APPLY_CHAINS: Readonly<Record<GraderSpec["apply"], ApplyChain>> = {
   },
 };
 
-/** Where the harness puts it. */
-const PATCH_FILE = "/tmp/patch.diff";
+/** Where the harness puts the patch. */
+export const PATCH_FILE = "/tmp/patch.diff";
 const COMMAND_TIMEOUT_MS = 300_000;
 
-/** Applies a patch in a fresh sandbox, as root in the workdir. False: no command of the chain applies it. Bytes are not touched. */
-export async function applyPatch(
-  { sandbox, environment, signal }: { sandbox: Sandbox; environment: Environment; signal: AbortSignal },
-  chain: ApplyChain,
-  patch: Uint8Array,
-): Promise<{ readonly applied: boolean; readonly failure?: string }> {
-  const written = await sandbox.writeFile(PATCH_FILE, patch, { callId: "apply-write", signal });
-  if (written.failure !== undefined) return { applied: false, failure: written.failure };
+/** Applies `PATCH_FILE` in a fresh sandbox, as root in the workdir. False: no command of the chain applies it. */
+export async function applyPatch(sandbox: Sandbox, chain: ApplyChain, signal: AbortSignal): Promise<boolean> {
+  const file = sandbox.locate(PATCH_FILE);
   let calls = 0;
   const succeeds = async (argv: readonly string[]): Promise<boolean> => {
     calls += 1;
-    const result = await sandbox.exec(argv, {
-      callId: `apply-${calls}`,
-      cwd: environment.workdir,
-      env: environment.env,
-      timeoutMs: COMMAND_TIMEOUT_MS,
-      keepBytes: 64 * 1024,
-      signal,
-    });
-    return result.exitCode === 0;
+    const limits = { timeoutMs: COMMAND_TIMEOUT_MS, keepBytes: 64 * 1024 };
+    return (await sandbox.exec(argv, { callId: `apply-${calls}`, ...limits, signal })).exitCode === 0;
   };
-  const file = sandbox.locate(PATCH_FILE);
   for (const [attempt, command] of chain.commands.entries()) {
     if (attempt > 0) await succeeds(chain.reset);
-    if (await succeeds([...command, file])) return { applied: true };
+    if (await succeeds([...command, file])) return true;
   }
-  return { applied: await succeeds([...chain.verify, file]) };
+  return succeeds([...chain.verify, file]);
 }

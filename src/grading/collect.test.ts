@@ -51,7 +51,14 @@ interface Collected {
 async function collect(): Promise<Collected> {
   const env = {
     ...CONFIG_ENV,
-    ...{ PATH: "/usr/bin:/bin", HOME: "/nonexistent", WORKDIR: pristine(), VIEW: join(root, "view"), SEAL: seal },
+    ...{
+      PATH: "/usr/bin:/bin",
+      HOME: "/nonexistent",
+      WORKDIR: pristine(),
+      PRISTINE: pristine(),
+      VIEW: join(root, "view"),
+      SEAL: seal,
+    },
     ...{ DESK: join(root, "desk"), MAX_PATCH_BYTES: String(LIMIT), MAX_CHANGED_BYTES: String(3 * LIMIT) },
   };
   const ran = await new Promise<Pick<Collected, "code" | "said" | "errors">>((done) => {

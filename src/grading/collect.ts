@@ -18,7 +18,7 @@ names() { tr -cd '\0' < "$1" | wc -c; }
 failed() { echo "$1" >&3; exit 1; }
 trap 'echo "line $LINENO" >&3; exit 1' ERR
 
-export GIT_DIR="$WORKDIR/.git" GIT_LITERAL_PATHSPECS=1 GIT_OPTIONAL_LOCKS=0
+export GIT_DIR="$PRISTINE/.git" GIT_LITERAL_PATHSPECS=1 GIT_OPTIONAL_LOCKS=0
 git() {
   command git -c core.autocrlf=false -c core.safecrlf=false -c core.fileMode=true -c core.symlinks=true -c core.ignoreCase=false \
     -c core.excludesFile=/dev/null -c core.attributesFile=/dev/null -c core.bigFileThreshold=512m -c core.quotePath=true "$@"
@@ -33,7 +33,7 @@ tree="$VIEW$WORKDIR"
 [ ! -L "$tree" ] || no_tree "a link"
 [ -e "$tree" ] || no_tree "gone"
 [ -d "$tree" ] || no_tree "no folder"
-[ "$(realpath "$tree")" = "$tree" ] || no_tree "behind a link"
+[ "$(realpath "$tree")" = "$(realpath "$VIEW")$WORKDIR" ] || no_tree "behind a link"
 cd "$tree"
 export GIT_WORK_TREE="$tree"
 
@@ -64,7 +64,7 @@ git update-index -z --skip-worktree --stdin < "$DESK/sealed-rules"
 
 # Ignored files that set-up did not leave there.
 git ls-files -z --others --ignored --exclude-standard | sort -z > "$DESK/ignored"
-(cd "$WORKDIR" && GIT_WORK_TREE="$WORKDIR" git ls-files -z --others --ignored --exclude-standard | sort -z > "$DESK/ignored-before")
+(cd "$PRISTINE" && GIT_WORK_TREE="$PRISTINE" git ls-files -z --others --ignored --exclude-standard | sort -z > "$DESK/ignored-before")
 comm -z -23 "$DESK/ignored" "$DESK/ignored-before" | head -z -n 100 >> "$DESK/left-out" || true
 
 # Sizes, before anything is read.

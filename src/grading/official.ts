@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Environment } from "../environments/environment.ts";
+import { SandlotError } from "../errors.ts";
 import type { Backend, ExecResult, Limits, Sandbox } from "../sandbox/sandbox.ts";
-import { APPLY_CHAINS, applyPatch } from "./apply.ts";
+import { APPLY_CHAINS, applyPatch, PATCH_FILE } from "./apply.ts";
 import type { GraderSpec } from "./spec.ts";
 
 export interface OfficialRequest {
@@ -41,7 +42,7 @@ interface Log {
 }
 
 export const MAX_LOG_BYTES = 64 * 1024 * 1024;
-/** Where the harness puts it. */
+/** Where the harness puts the script. */
 const SCRIPT_FILE = "/eval.sh";
 
 /**
@@ -62,12 +63,14 @@ export async function runOfficial(request: OfficialRequest): Promise<OfficialRun
 }
 
 async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxMs: number): Promise<OfficialRun> {
-  const { environment, spec, patch, timeoutMs, signal } = request;
+  const { spec, patch, timeoutMs, signal } = request;
   const started = performance.now();
-  const { applied, failure } = await applyPatch({ sandbox, environment, signal }, APPLY_CHAINS[spec.apply], patch);
+  await place(sandbox, PATCH_FILE, patch, signal);
+  await place(sandbox, SCRIPT_FILE, Buffer.from(spec.script), signal);
+  const applied = await applyPatch(sandbox, APPLY_CHAINS[spec.apply], signal);
   const applyMs = performance.now() - started;
   if (!applied) {
-    const reason = failure ?? `no command of ${spec.apply} applies the patch`;
+    const reason = `no command of ${spec.apply} applies the patch`;
     return { kind: "not_applied", reason, timings: { sandboxMs, applyMs, testMs: 0 } };
   }
   const result = await runScript(sandbox, request);
@@ -79,19 +82,16 @@ async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxM
   return over === undefined ? { kind: "complete", ...known } : { kind: "over_limit", ...over, ...known };
 }
 
-async function runScript(sandbox: Sandbox, request: OfficialRequest): Promise<ExecResult> {
-  const { environment, spec, timeoutMs, signal } = request;
-  const script = Buffer.from(spec.script);
-  const written = await sandbox.writeFile(SCRIPT_FILE, script, { callId: "script-write", signal });
-  if (written.failure !== undefined) throw new Error(`${SCRIPT_FILE} of a fresh sandbox: ${written.failure}`);
-  return sandbox.exec(["bash", "-c", 'exec /bin/bash "$0" 2>&1', sandbox.locate(SCRIPT_FILE)], {
-    callId: "script",
-    cwd: environment.workdir,
-    env: environment.env,
-    timeoutMs,
-    keepBytes: MAX_LOG_BYTES,
-    signal,
-  });
+/** Before anything of the submission is there: what fails now is not its doing. */
+async function place(sandbox: Sandbox, path: string, data: Uint8Array, signal: AbortSignal): Promise<void> {
+  const { failure } = await sandbox.writeFile(path, data, { callId: `place-${path.replace(/\W+/g, "-")}`, signal });
+  if (failure !== undefined)
+    throw new SandlotError("sandbox", `${path} of a fresh sandbox could not be written: ${failure}`);
+}
+
+function runScript(sandbox: Sandbox, { timeoutMs, signal }: OfficialRequest): Promise<ExecResult> {
+  const argv = ["bash", "-c", 'exec /bin/bash "$0" 2>&1', sandbox.locate(SCRIPT_FILE)];
+  return sandbox.exec(argv, { callId: "script", timeoutMs, keepBytes: MAX_LOG_BYTES, signal });
 }
 
 function overLimit(result: ExecResult, timeoutMs: number) {

@@ -70,13 +70,13 @@ async function freezeIfAlive(sandbox: Sandbox): Promise<AsyncDisposable | undefi
 async function collect(helper: Sandbox, environment: Environment, signal: AbortSignal): Promise<Submission> {
   const result = await helper.exec(["bash", "-c", COLLECT], {
     callId: "collect",
-    cwd: "/",
     env: {
       ...environment.env,
       ...CONFIG_ENV,
       WORKDIR: environment.workdir,
-      VIEW,
-      DESK,
+      PRISTINE: helper.locate(environment.workdir),
+      VIEW: helper.locate(VIEW),
+      DESK: helper.locate(DESK),
       SEAL: environment.seal,
       MAX_PATCH_BYTES: String(MAX_PATCH_BYTES),
       MAX_CHANGED_BYTES: String(MAX_CHANGED_BYTES),

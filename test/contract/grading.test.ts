@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Grade } from "../../src/grading/grade.ts";
 import { Grader } from "../../src/grading/grader.ts";
-import { openOci } from "../../src/sandbox/oci/open.ts";
+import { openBackend } from "../../src/sandbox/open.ts";
 import type { Backend, ExecResult, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { Judge } from "../../src/verdict/judge-in-worker.ts";
 import { type GradedTask, HIDDEN, makeGradedTask } from "../support/graded-task.ts";
@@ -25,7 +25,7 @@ const signal = new AbortController().signal;
 const FIX = "sed -i 's/abs(a) + abs(b)/a + b/' calc.py";
 
 describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () => {
-  const instance = `t${randomBytes(4).toString("hex")}`;
+  const instance = randomBytes(4).toString("hex");
   const newId = (): string => `sandlot-${instance}-${randomBytes(16).toString("hex")}`;
   const judge = new Judge();
   let root = "";
@@ -38,7 +38,8 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), "sandlot-grading-"));
     task = makeGradedTask(root);
-    backend = await openOci({
+    backend = await openBackend({
+      type: "oci",
       ...{ stateDir: join(root, "state"), instance, runtime: "auto", disk: "watched", runnerPath: RUNNER, hide: [] },
     });
     grader = new Grader({ backend, judge, newId, limits: LIMITS, serverVersion: "test" });
