@@ -3,7 +3,9 @@ import { randomBytes } from "node:crypto";
 import { mkdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { Environments } from "../environments/prepare.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
+import type { Catalog } from "../tasks/catalog.ts";
 import { newSandboxId } from "../trajectory/creation.ts";
 import { readCatalog } from "./catalog.ts";
 import { openEnvironments, openOwnBackend } from "./compose.ts";
@@ -47,8 +49,7 @@ export const CHECKS: readonly Check[] = [
       ),
   },
   { name: "state folder", look: stateFolder },
-  { name: "backend", look: backend },
-  { name: "tasks", look: tasks },
+  { name: "backend", look: backendAndTasks },
   { name: "tokens", look: tokens },
 ];
 
@@ -81,30 +82,42 @@ async function stateFolder({ stateDir }: Settings): Promise<readonly Finding[]> 
   ];
 }
 
-async function backend(settings: Settings): Promise<readonly Finding[]> {
-  return withTrialBackend(settings, async (opened) => {
-    const started = performance.now();
-    const sandbox = await opened.create({
-      id: newSandboxId(TRIAL),
-      rootfs: { type: "host" },
-      ...{ layers: [], binds: [], views: [], workdir: "/", network: "none" },
-      env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
-      limits: TRIAL_LIMITS,
-    });
-    try {
-      const created = performance.now();
-      const { exitCode, note } = await sandbox.exec(["true"], { callId: "doctor", timeoutMs: 10_000 });
-      const executed = performance.now();
-      const times = `create ${(created - started).toFixed(1)} ms, execute ${(executed - created).toFixed(1)} ms`;
-      if (exitCode !== 0)
-        return [
-          { name: "backend", status: "fail", message: `${opened.name}: \`true\` ended with ${exitCode} ${note ?? ""}` },
-        ];
-      return [ok("backend", `${opened.name}: a trial sandbox ran (${times})`), ...isolation(opened), ...limits(opened)];
-    } finally {
-      await sandbox.dispose();
-    }
+async function backendAndTasks(settings: Settings): Promise<readonly Finding[]> {
+  const catalog = await readCatalog(settings);
+  return withTrialBackend(settings, async (opened) => [
+    await trial(opened),
+    ...isolation(opened),
+    ...limits(opened),
+    ...(await playable(
+      catalog,
+      openEnvironments(settings, opened, () => newSandboxId(TRIAL)),
+    )),
+  ]);
+}
+
+async function trial(backend: Backend): Promise<Finding> {
+  const started = performance.now();
+  const sandbox = await backend.create({
+    id: newSandboxId(TRIAL),
+    rootfs: { type: "host" },
+    ...{ layers: [], binds: [], views: [], workdir: "/", network: "none" },
+    env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
+    limits: TRIAL_LIMITS,
   });
+  try {
+    const created = performance.now();
+    const { exitCode, note } = await sandbox.exec(["true"], { callId: "doctor", timeoutMs: 10_000 });
+    const executed = performance.now();
+    const times = `create ${(created - started).toFixed(1)} ms, execute ${(executed - created).toFixed(1)} ms`;
+    if (exitCode === 0) return ok("backend", `${backend.name}: a trial sandbox ran (${times})`);
+    return {
+      name: "backend",
+      status: "fail",
+      message: `${backend.name}: \`true\` ended with ${exitCode} ${note ?? ""}`,
+    };
+  } finally {
+    await sandbox.dispose();
+  }
 }
 
 function isolation({ name, capabilities }: Backend): Finding[] {
@@ -123,23 +136,19 @@ function limits({ enforced }: Backend): Finding[] {
   });
 }
 
-async function tasks(settings: Settings): Promise<readonly Finding[]> {
-  const catalog = await readCatalog(settings);
-  return withTrialBackend(settings, async (opened) => {
-    const environments = openEnvironments(settings, opened, () => newSandboxId(TRIAL));
-    const missing = new Map<string, string[]>();
-    for (const { id, environment } of catalog.list()) {
-      const lacks = (await environments.missingRequirements(environment)).map(({ message }) => message).join("; ");
-      missing.set(lacks, [...(missing.get(lacks) ?? []), id]);
-    }
-    const playable = missing.get("")?.length ?? 0;
-    missing.delete("");
-    const unplayable = [...missing].map(([why, ids]): Finding => {
-      const some = `${ids.slice(0, 3).join(", ")}${ids.length > 3 ? " ..." : ""}`;
-      return { name: "tasks", status: "warn", message: `${ids.length} cannot be played here (${some}): ${why}` };
-    });
-    return [ok("tasks", `${playable} of ${catalog.size} can be played here`), ...unplayable];
+async function playable(catalog: Catalog, environments: Environments): Promise<readonly Finding[]> {
+  const lacking = new Map<string, string[]>();
+  for (const { id, environment } of catalog.list()) {
+    const missing = (await environments.missingRequirements(environment)).map(({ message }) => message).join("; ");
+    lacking.set(missing, [...(lacking.get(missing) ?? []), id]);
+  }
+  const count = lacking.get("")?.length ?? 0;
+  lacking.delete("");
+  const unplayable = [...lacking].map(([why, ids]): Finding => {
+    const some = `${ids.slice(0, 3).join(", ")}${ids.length > 3 ? " ..." : ""}`;
+    return { name: "tasks", status: "warn", message: `${ids.length} cannot be played here (${some}): ${why}` };
   });
+  return [ok("tasks", `${count} of ${catalog.size} can be played here`), ...unplayable];
 }
 
 async function tokens({ credentials, listen }: Settings): Promise<readonly Finding[]> {

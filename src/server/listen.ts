@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { SandlotError } from "../errors.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
@@ -47,6 +47,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     const message = `listen: expected a loopback address, since no tokens are set, got ${options.address}; set tokens to listen elsewhere`;
     throw new SandlotError("invalid", message, { field: "listen", knob: "tokens" });
   }
+  setLogVerbosity(logVerbosity.NONE); // it writes to the console what the errors below say too
   const server = new Server(CHANNEL);
   const readiness = new Readiness();
   addServices(server, options, readiness);
