@@ -181,3 +181,43 @@ test("512 asked for at once by eight clients are all served", async () => {
   expect(new Set(admitted).size).toBe(512);
   expect(slots.stats()["default"]).toEqual({ slots: 16, used: 0, queued: 0 });
 });
+
+test("a gang that the host's memory would not bear beside others is admitted when nothing runs", async () => {
+  const { ask, admitted, settle } = watch(admission({ headroom: () => 1 }));
+  const group = { id: "g", size: 2 };
+  ask("g1", { group });
+  ask("g2", { group });
+  await settle();
+  expect(admitted).toEqual(["g1", "g2"]);
+});
+
+test("a gang whose members all gave up is a gang again when they come back", async () => {
+  const { ask, admitted, settle } = watch(admission());
+  const group = { id: "g", size: 2 };
+  const stop = new AbortController();
+  ask("g1", { group, signal: stop.signal });
+  await settle();
+  stop.abort(new Error("gone"));
+  await settle();
+  ask("g1", { group });
+  await settle();
+  expect(admitted).toEqual([]);
+  ask("g2", { group });
+  await settle();
+  expect(admitted).toEqual(["g1", "g2"]);
+});
+
+test("a gang that waits for slots of all is not overtaken by a pool of lower priority", async () => {
+  const pools = { train: { slots: 4, queue: 10, priority: 90 }, val: { slots: 4, queue: 10, priority: 10 } };
+  const { ask, admitted, leases, settle } = watch(admission({ pools, total: 2 }));
+  ask("t0", { pool: "train" });
+  await settle();
+  const group = { id: "g", size: 2 };
+  for (const key of ["g1", "g2"]) ask(key, { pool: "train", group });
+  ask("v", { pool: "val" });
+  await settle();
+  expect(admitted).toEqual(["t0"]);
+  leases[0]?.release();
+  await settle();
+  expect(admitted).toEqual(["t0", "g1", "g2"]);
+});

@@ -13,7 +13,7 @@ export interface AdmissionOptions {
   readonly pools: Readonly<Record<string, PoolOptions>>;
   /** Slots of all pools together. */
   readonly total: number;
-  /** How many more this host can bear now; asked before each admission. At least one is admitted when nothing runs. */
+  /** How many more this host can bear now; asked before each admission. When nothing runs, the next one or the next gang is admitted all the same. */
   readonly headroom?: () => number;
   /** How long an incomplete group is waited for, in milliseconds. */
   readonly groupPatienceMs?: number;
@@ -113,20 +113,22 @@ export class Admission {
     return promise.finally(() => signal?.removeEventListener("abort", leave));
   }
 
-  /** Serves whoever may go now. */
+  /** Serves whoever may go now. Who does not fit, but for others' slots or the host's memory, holds back the pools behind it: a large gang is not overtaken for ever. */
   #admit(): void {
     let host = this.#options.headroom?.() ?? Number.POSITIVE_INFINITY;
     for (let served = true; served; ) {
       served = false;
       for (const name of this.#order()) {
-        const party = this.#lineOf(name).next(this.#room(name, host));
-        if (party.length === 0) continue;
-        this.#count(name, party.length);
-        host -= party.length;
-        for (const waiter of party) waiter.admit();
-        this.#turn += 1;
-        served = true;
-        break;
+        const line = this.#lineOf(name);
+        const party = line.next(this.#room(name, host));
+        if (party.length > 0) {
+          this.#count(name, party.length);
+          host -= party.length;
+          for (const waiter of party) waiter.admit();
+          this.#turn += 1;
+          served = true;
+        }
+        if (party.length > 0 || (line.wants > 0 && line.wants <= this.#roomInPool(name))) break;
       }
     }
     this.#lookAgain();
@@ -150,10 +152,12 @@ export class Admission {
 
   #room(pool: string, headroom: number): number {
     const used = [...this.#used.values()].reduce((sum, count) => sum + count, 0);
-    const inPool = this.#poolOf(pool).slots - (this.#used.get(pool) ?? 0);
-    const inAll = this.#options.total - used;
-    const host = Math.max(used === 0 ? 1 : 0, headroom);
-    return Math.max(0, Math.min(inPool, inAll, host));
+    const host = used === 0 ? Number.POSITIVE_INFINITY : headroom;
+    return Math.max(0, Math.min(this.#roomInPool(pool), this.#options.total - used, host));
+  }
+
+  #roomInPool(pool: string): number {
+    return this.#poolOf(pool).slots - (this.#used.get(pool) ?? 0);
   }
 
   #free(pool: string): boolean {

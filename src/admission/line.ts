@@ -14,6 +14,8 @@ export interface Waiter {
 interface Party {
   readonly members: Waiter[];
   readonly missing: () => boolean;
+  /** The group's id. */
+  readonly gang?: string;
 }
 
 /** How many groups that have gone are remembered, so that late members go alone. */
@@ -36,6 +38,11 @@ export class Line {
 
   get length(): number {
     return this.#length;
+  }
+
+  /** Slots that whoever is next needs; 0 = nobody can go. */
+  get wants(): number {
+    return this.#head()?.party.members.length ?? 0;
   }
 
   join(waiter: Waiter): void {
@@ -63,26 +70,32 @@ export class Line {
 
   /** Takes the next party that is complete and fits, if the one whose turn it is fits: a large gang is not overtaken for ever. */
   next(room: number): readonly Waiter[] {
-    if (room <= 0) return [];
+    const head = this.#head();
+    if (!head || head.party.members.length > room) return [];
+    const { owner, party } = head;
+    this.#drop(owner, party);
+    const rest = this.#owners.get(owner);
+    if (rest) {
+      this.#owners.delete(owner); // to the end of the turns
+      this.#owners.set(owner, rest);
+    }
+    this.#length -= party.members.length;
+    if (party.gang !== undefined) this.#remember(party.gang);
+    return party.members;
+  }
+
+  /** The party whose turn it is. */
+  #head(): { owner: string; party: Party } | undefined {
     for (const [owner, parties] of this.#owners) {
       const party = parties.find(({ missing }) => !missing());
-      if (!party) continue;
-      if (party.members.length > room) return [];
-      this.#drop(owner, party);
-      const rest = this.#owners.get(owner);
-      if (rest) {
-        this.#owners.delete(owner); // to the end of the turns
-        this.#owners.set(owner, rest);
-      }
-      this.#length -= party.members.length;
-      return party.members;
+      if (party) return { owner, party };
     }
-    return [];
+    return undefined;
   }
 
   #found(waiter: Waiter, { id, size }: Group): void {
     let patient = true;
-    const party: Party = { members: [waiter], missing: () => patient && party.members.length < size };
+    const party: Party = { gang: id, members: [waiter], missing: () => patient && party.members.length < size };
     const timer = setTimeout(() => {
       patient = false;
       this.#changed();
@@ -102,12 +115,9 @@ export class Line {
     const rest = (this.#owners.get(owner) ?? []).filter((other) => other !== party);
     if (rest.length > 0) this.#owners.set(owner, rest);
     else this.#owners.delete(owner);
-    for (const [id, gang] of this.#gangs) {
-      if (gang.party !== party) continue;
-      clearTimeout(gang.timer);
-      this.#gangs.delete(id);
-      this.#remember(id);
-    }
+    if (party.gang === undefined) return;
+    clearTimeout(this.#gangs.get(party.gang)?.timer);
+    this.#gangs.delete(party.gang);
   }
 
   #remember(id: string): void {

@@ -24,6 +24,10 @@ export interface StepWork {
   readonly output: LiveOutput;
 }
 
+/** One more character than any tool takes: what is longer is a mistake of the model's that need not fill the journal. */
+const LONGEST_ARGUMENTS = (1 << 20) + 1;
+const LONGEST_NAME = 200;
+
 export function stepDigest(work: Pick<StepWork, "tool" | "argumentsJson" | "timeoutMs">): string {
   return createHash("sha256")
     .update(JSON.stringify([work.tool, work.argumentsJson, work.timeoutMs]))
@@ -72,8 +76,8 @@ function begin(life: Life, work: StepWork): StepIntent {
     digest: stepDigest(work),
     step: life.ledger.lastStep + 1,
     callId,
-    tool,
-    argumentsJson,
+    tool: tool.slice(0, LONGEST_NAME),
+    argumentsJson: argumentsJson.slice(0, LONGEST_ARGUMENTS),
     timeoutMs,
     queuedMs: Math.round(performance.now() - arrivedAt),
   };

@@ -1,0 +1,82 @@
+"""Servers for end-to-end tests. Each test that breaks its server has one of its own; the others share one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from server import Server
+
+ISOLATED = os.geteuid() == 0
+PROCESS = "backend: { type: process, commands_run_unprotected_on_this_host: true }\n"
+
+
+def base_config() -> str:
+    """The embedded default where it can run (root), else the process backend."""
+    return "" if ISOLATED else PROCESS
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server for tests that leave it as it was."""
+    with _folder() as folder:
+        server = Server(folder, config=base_config()).start()
+        yield server
+        assert server.stop() == 0
+        left = {what: found for what, found in server.leftovers().items() if found}
+        assert not left, f"left behind: {left}"
+
+
+@pytest.fixture
+def own() -> Iterator[Server]:
+    """A server that is not started yet, and may be killed."""
+    with _folder() as folder:
+        server = Server(folder, config=base_config())
+        yield server
+        if server.process is not None:
+            _end_all(server)
+
+
+@pytest.fixture
+def isolated() -> None:
+    """For hostile commands: they run in real sandboxes only."""
+    if not ISOLATED:
+        pytest.skip("needs the oci backend, which needs root here")
+
+
+class _folder:
+    """A temporary folder on the disk, not in memory: overlays need it."""
+
+    def __enter__(self) -> Path:
+        self.path = Path(tempfile.mkdtemp(prefix="sandlot-e2e-", dir=os.environ.get("TMPDIR", "/var/tmp")))
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _end_all(server: Server) -> None:
+    """Releases what lives, stops, and checks that nothing is left."""
+    import asyncio
+
+    import sandlot
+
+    async def release() -> None:
+        async with sandlot.connect(server.address) as client:
+            ids = [one.id async for one in client.list_trajectories() if one.state != "ENDED"]
+            await client.release(ids)
+
+    if server.ended:
+        server.start()
+    asyncio.run(release())
+    assert server.stop() == 0
+    left = {what: found for what, found in server.leftovers().items() if found}
+    assert not left, f"left behind: {left}"
