@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import statistics
 import sys
@@ -39,8 +38,8 @@ async def main(address: str, wanted: int) -> int:
         policies = HONEST + (HOSTILE if info.isolated else HARMLESS)
         rollouts = [Rollout(task, policy) for task in tasks for policy in policies]
         peak = await play_all(client, rollouts, len(policies))
-        tax = await environment_tax(client, tasks[0])
-        report(rollouts, peak, tax)
+        alone = await play_alone(client, tasks[0])
+        report(rollouts, peak, alone)
     wrong = [rollout for rollout in rollouts if not rollout.as_expected]
     print(f"\n{len(rollouts) - len(wrong)} of {len(rollouts)} rewards as expected, {time.monotonic() - began:.0f} s.")
     for rollout in wrong:
@@ -103,6 +102,7 @@ class Rollout:
             await self.policy.play(self, Answers.read(BUNDLED / self.task))
             with self._timed("grade"):
                 self.grade = await t.submit()
+            self.seconds["run"] = [self.seconds["grade"][0] - self.grade.timings.queued_ms / 1000]
 
     async def call(self, tool: str, arguments: Mapping[str, Any], timeout_ms: int = 0) -> sandlot.Result:
         assert self._trajectory
@@ -164,19 +164,18 @@ async def play_all(client: sandlot.Client, rollouts: list[Rollout], size: int) -
     return peak
 
 
-async def environment_tax(client: sandlot.Client, task: str) -> float:
-    """What the environment itself costs a million trajectories of 150 steps, in hours of one worker; measured alone."""
-    creates, executes, submits, releases = [], [], [], []
+async def play_alone(client: sandlot.Client, task: str) -> dict[str, float]:
+    """Median seconds of each call when nothing else goes on and the commands do nothing."""
+    taken: dict[str, list[float]] = {"create": [], "execute": [], "submit": [], "release": []}
     for _ in range(5):
         trajectory = client.trajectory(task, labels=LABELS)
-        creates.append(await seconds(trajectory.open()))
+        taken["create"].append(await seconds(trajectory.open()))
         async with trajectory as t:
             for _ in range(10):
-                executes.append(await seconds(t.bash("true")))
-            submits.append(await seconds(t.submit()))
-            releases.append(await seconds(t.release()))
-    middle = statistics.median
-    return (middle(creates) + 150 * middle(executes) + middle(submits) + middle(releases)) * 1e6 / 3600
+                taken["execute"].append(await seconds(t.bash("true")))
+            taken["submit"].append(await seconds(t.submit()))
+            taken["release"].append(await seconds(t.release()))
+    return {call: statistics.median(all_of_it) for call, all_of_it in taken.items()}
 
 
 async def seconds(work: Any) -> float:
@@ -185,7 +184,15 @@ async def seconds(work: Any) -> float:
     return time.monotonic() - began
 
 
-def report(rollouts: list[Rollout], peak: int, tax: float) -> None:
+def report(rollouts: list[Rollout], peak: int, alone: dict[str, float]) -> None:
+    report_rewards(rollouts)
+    report_times(rollouts, peak, alone)
+    if rollouts[0].record:
+        folder = Path(rollouts[0].record.removeprefix("file://")).parent.parent
+        print(f"\nrecords: {folder}/*/ (one line of JSON an event)")
+
+
+def report_rewards(rollouts: list[Rollout]) -> None:
     policies = list(dict.fromkeys(one.policy.name for one in rollouts))
     print("\nrewards by policy (1 = solved, 0 = not, - = no trustworthy verdict)\n")
     print(f"  {'task':24}" + "".join(f"{name:>11}" for name in policies) + f"{'mean':>7}{'steps':>7}")
@@ -201,21 +208,27 @@ def report(rollouts: list[Rollout], peak: int, tax: float) -> None:
         outcomes = sorted({one.grade.outcome if one.grade else "none" for one in rollouts if one.policy.name == name})
         late = any(one.grade and not one.grade.submitted for one in rollouts if one.policy.name == name)
         print(f"  {name:12}{', '.join(outcomes)}{' (submitted=false)' if late else ''}")
+
+
+def report_times(rollouts: list[Rollout], peak: int, alone: dict[str, float]) -> None:
     times = {what: sorted(s for one in rollouts for s in one.seconds.get(what, [])) for what in MEASURED}
     print(f"\ntimes, all {len(rollouts)} trajectories at once     p50        p99")
     for what, meaning in MEASURED.items():
         if times[what]:
             print(f"  {meaning:34}{quantile(times[what], 0.5):>8.1f} ms{quantile(times[what], 0.99):>8.1f} ms")
     print(f"  sandboxes alive at peak: {peak}")
-    print(f"  environment tax, one trajectory alone: {tax:.0f} worker-hours per million trajectories of 150 steps")
-    if rollouts[0].record:
-        print(f"\nrecords: {os.path.dirname(rollouts[0].record.removeprefix('file://'))} (one line of JSON an event)")
+    print("\none trajectory alone, commands that do nothing: ", end="")
+    print(", ".join(f"{call} {took * 1000:.1f} ms" for call, took in alone.items()))
+    # What the environment itself costs, in hours of one worker.
+    tax = (sum(alone.values()) + 149 * alone["execute"]) * 1e6 / 3600
+    print(f"environment tax: {tax:.0f} worker-hours per million trajectories of 150 steps (compare: scripts/bench tax)")
 
 
 MEASURED = {
     "create": "create",
     "execute": "execute, without the command",
-    "grade": "grade, with its test run",
+    "grade": "grade, as the trainer waits for it",
+    "run": "grade, without waiting for a slot",
 }
 
 

@@ -111,7 +111,7 @@ async def exhausts_everything(hand: Hand, answers: Answers) -> None:
 
 async def burns_the_house(hand: Hand, answers: Answers) -> None:
     """Only ever in an isolated sandbox."""
-    await hand.bash("rm -rf / --no-preserve-root 2>/dev/null; echo gone", 10_000)
+    await hand.bash('rm -rf "$PWD" / --no-preserve-root 2>/dev/null; echo gone', 4_000)
     await hand.bash("ls")
 
 
