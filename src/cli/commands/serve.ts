@@ -53,7 +53,7 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
 function welcome({ address }: Listening, { rollouts, stateDir }: Stack): string {
   const { backend, isolated } = rollouts.info();
   const { resumed } = rollouts.reconciled;
-  const again = resumed > 0 ? `, ${resumed} live trajectories go on` : "";
+  const again = resumed > 0 ? `, taken up again: ${resumed}` : "";
   const warning = isolated ? "" : " (NO ISOLATION: commands run as you, on this machine)";
   return `Sandlot ${VERSION} serves on ${address}: ${rollouts.tasks().length} tasks, backend ${backend}${warning}, state in ${stateDir}${again}`;
 }

@@ -11,7 +11,7 @@ export function releaseRoutes({ rollouts }: RouteContext): Routes<"release" | "h
       const [trajectoryIds, strange] = apart(asked.trajectoryIds);
       const { ended, unknown, cancelledCreates } = await rollouts.release({ ...asked, trajectoryIds });
       return {
-        trajectories: ended.map((summary) => encodeTrajectory(summary, scopes)),
+        trajectories: ended.map((summary) => encodeTrajectory({ ...summary, messages: [], tools: [] }, scopes)),
         unknown: [...unknown, ...strange],
         cancelledCreates,
       };
