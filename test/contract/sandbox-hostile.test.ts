@@ -1,0 +1,242 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Backend, Sandbox, SandboxSpec } from "../../src/sandbox/sandbox.ts";
+import { availableVariants, bash, eventually, newPlace, type Place, specIn } from "../support/backends.ts";
+import { leftovers } from "../support/leftovers.ts";
+
+/** Only where a sandbox isolates: nothing here may ever run beside the host's own processes. */
+const isolating = (await availableVariants()).filter((variant) => variant.options.type !== "process");
+
+describe.skipIf(isolating.length > 0)("without a backend that isolates", () => {
+  test("no hostile command is tried", () => expect(isolating).toEqual([]));
+});
+
+for (const variant of isolating) {
+  describe(`${variant.name}, against hostile commands`, () => {
+    let place: Place;
+    let backend: Backend;
+    let sandbox: Sandbox;
+
+    beforeAll(async () => {
+      place = newPlace(variant);
+      const hidden = "/usr/share/doc";
+      backend = await openHiding(place, hidden);
+      sandbox = await backend.create(specIn(place));
+    });
+
+    afterAll(async () => {
+      await sandbox.dispose();
+      await backend.close();
+      expect(leftovers(place.stateDir, place.instance)).toEqual([]);
+      await place[Symbol.asyncDispose]();
+    });
+
+    async function withSandbox(
+      changes: Partial<SandboxSpec>,
+      work: (sandbox: Sandbox) => Promise<void>,
+    ): Promise<void> {
+      const other = await backend.create(specIn(place, changes));
+      try {
+        await work(other);
+      } finally {
+        await other.dispose();
+      }
+    }
+
+    async function stillServes(): Promise<void> {
+      expect((await bash(sandbox, "echo alive")).stdout).toBe("alive\n");
+    }
+
+    test.each([
+      ["ignores SIGTERM", "trap '' TERM INT HUP; while :; do sleep 1 & wait; done"],
+      ["leaves its session", "setsid bash -c 'while :; do sleep 1; done' & setsid sleep 63 & wait"],
+      ["forks twice", "( (while :; do sleep 1; done) & ) ; (setsid bash -c 'sleep 63 & sleep 63' &) ; sleep 60"],
+      [
+        "clears its environment and closes its descriptors",
+        "exec env -i bash -c 'exec 0>&- 1>&- 2>&-; setsid sleep 63 & sleep 60'",
+      ],
+    ])("a command that %s is dead with its whole tree at its time-out", async (_what, script) => {
+      const result = await bash(sandbox, script, { timeoutMs: 400 });
+      expect(result.timedOut).toBe("command");
+      expect((await bash(sandbox, "pgrep -x sleep | wc -l")).stdout.trim()).toBe("0");
+    });
+
+    test.each([
+      ["kill -9 -1"],
+      ["kill -STOP -1; kill -9 1; kill -STOP 1"],
+      ["kill -9 $PPID"],
+      ["for fd in /proc/self/fd/* /proc/1/fd/*; do echo 'D 0' > $fd; done 2>/dev/null; exec 1>&- 2>&-"],
+      [
+        "for pid in /proc/[0-9]*; do echo -1000 > $pid/oom_score_adj; echo x > $pid/mem; cat $pid/environ; done 2>/dev/null",
+      ],
+    ])("%s is a result, and the sandbox serves on", async (script) => {
+      const result = await bash(sandbox, script, { timeoutMs: 2_000 });
+      expect(result.exitCode ?? result.signal).toEqual(expect.any(Number));
+      await stillServes();
+    });
+
+    test("a fork bomb ends at its time-out", async () => {
+      await withSandbox({}, async (victim) => {
+        const result = await bash(victim, "bomb() { bomb | bomb & }; bomb; sleep 60", { timeoutMs: 500 });
+        expect(result.exitCode ?? result.signal).toEqual(expect.any(Number));
+        await eventually("it runs commands again", async () => (await bash(victim, "echo yes")).stdout === "yes\n");
+      });
+    });
+
+    test("more processes than allowed are refused", async () => {
+      const script = `my $n = 0; while (1) { my $p = fork(); if (!defined $p) { print $n; kill 9, @p; exit } if (!$p) { sleep 60; exit } push @p, $p; $n++ }`;
+      const result = await sandbox.exec(["perl", "-e", script], { callId: "pids", timeoutMs: 10_000 });
+      const forked = Number(Buffer.concat(result.output.map((chunk) => chunk.data)).toString());
+      expect(forked).toBeGreaterThan(40);
+      expect(forked).toBeLessThanOrEqual(64);
+    });
+
+    test("too much memory ends the eater, and is counted", async () => {
+      const result = await bash(sandbox, "head -c 600m /dev/zero | tail | wc -c; exit ${PIPESTATUS[1]}");
+      expect(result.exitCode).toBe(137);
+      expect(result.oomKills).toBeGreaterThanOrEqual(1);
+      expect((await bash(sandbox, "true")).oomKills).toBe(0);
+    });
+
+    test("a full disk ends the writing, not the sandbox", async () => {
+      await withSandbox({ limits: { ...sandbox.limits, diskMiB: 64 } }, async (full) => {
+        const result = await bash(full, "while head -c 8m /dev/zero >> eaten; do :; done", { timeoutMs: 30_000 });
+        if (full.enforced.diskMiB === "HARD") {
+          expect(result.exitCode).toBe(0);
+          expect((await full.usage()).diskBytes).toBeLessThanOrEqual(66 * 1_048_576);
+        } else {
+          expect(result.signal).toBe(9);
+          expect(result.note).toContain("limit of 64 MiB");
+        }
+        expect((await bash(full, "rm eaten && echo again > small && cat small")).stdout).toBe("again\n");
+      });
+    });
+
+    test("there is no network but lo", async () => {
+      const away = await bash(sandbox, "exec 3<>/dev/tcp/1.1.1.1/80");
+      expect(away.stderr).toContain("Network is unreachable");
+      const here = await bash(sandbox, "exec 3<>/dev/tcp/127.0.0.1/9");
+      expect(here.stderr).toContain("Connection refused");
+    });
+
+    test.each([
+      ["mknod /work/disk b 8 0", /not permitted/],
+      ["mount -t tmpfs none /mnt", /denied|not permitted/],
+      ["umount /usr", /denied|not permitted|must be superuser/],
+      ["unshare -m true", /not permitted/],
+      ["unshare -U true", /not permitted/],
+      ["chroot / true", /not permitted/],
+      ["mount -o remount,rw /usr", /denied|not permitted/],
+      ["touch /usr/bin/mine", /Read-only/],
+      ["echo 1 > /proc/sys/kernel/panic", /Read-only/],
+      ["echo b > /proc/sysrq-trigger", /Read-only/],
+      ["cat /proc/1/environ", /denied/],
+      ["ls /proc/1/root/", /denied/],
+      ["cat /proc/1/fd/3", /denied|No such/],
+      ["readlink /proc/1/exe || echo denied >&2", /denied/],
+      ["hostname mine", /permi|root/],
+    ])("%s is denied", async (command, message) => {
+      const result = await bash(sandbox, command);
+      expect(result.exitCode === 0 && !command.includes("||")).toBe(false);
+      expect(result.stderr).toMatch(message);
+    });
+
+    test("nothing of the server, of other sandboxes or of what is hidden can be seen", async () => {
+      await withSandbox({}, async (other) => {
+        await bash(other, "echo secret > mine");
+        const paths = [place.stateDir, place.layer, process.cwd(), "/usr/share/doc/*", "/home/*", "/root/*", "/.init"];
+        const seen = await bash(sandbox, `ls -d ${paths.join(" ")} 2>/dev/null; ls /sys /run; hostname`);
+        expect(seen.stdout).toBe("/run:\nsandbox\n");
+        const processes = await bash(sandbox, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
+        expect(processes.stdout).not.toContain("node");
+        expect(processes.stdout).not.toContain(other.id);
+      });
+    });
+
+    test("a command has the capabilities that are named, and cannot gain any", async () => {
+      const status = (await bash(sandbox, "cat /proc/self/status")).stdout;
+      // CHOWN 0, DAC_OVERRIDE 1, FOWNER 3, FSETID 4, KILL 5, SETGID 6, SETUID 7, NET_BIND_SERVICE 10.
+      for (const set of ["CapPrm", "CapEff", "CapBnd"])
+        expect(status).toMatch(new RegExp(`^${set}:\\s+0{13}4fb$`, "m"));
+      expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
+      expect(status).toMatch(/^Seccomp:\s+2$/m);
+    });
+
+    test("links and FIFOs in place of files lead nowhere", async () => {
+      writeFileSync(join(place.stateDir, "outside"), "the host's");
+      await bash(
+        sandbox,
+        `ln -s ${place.stateDir}/outside link; ln -s /etc/hostname inside; mkfifo p; ln -s p through; ln -s loop loop`,
+      );
+      expect((await sandbox.readFile("/work/link", { callId: "h-1" })).type).toBe("missing");
+      expect(Buffer.from((await sandbox.readFile("/work/inside", { callId: "h-2" })).data).toString()).toBe(
+        "sandbox\n",
+      );
+      expect((await sandbox.readFile("/work/through", { callId: "h-3" })).type).toBe("other");
+      expect((await sandbox.readFile("/work/loop", { callId: "h-4" })).type).not.toBe("file");
+      await sandbox.writeFile("/work/p", Buffer.from("x"), { callId: "h-5" });
+      await sandbox.writeFile("/work/link", Buffer.from("x"), { callId: "h-6" });
+      expect(readFileSync(join(place.stateDir, "outside"), "utf8")).toBe("the host's");
+    });
+
+    test("rm -rf / harms nothing outside, and the sandbox serves on", async () => {
+      const before = readdirSync("/usr/bin").length;
+      await withSandbox({ views: [{ of: sandbox.id, at: "/seen" }] }, async (victim) => {
+        const result = await bash(victim, "rm -rf --no-preserve-root / 2>/dev/null; echo still");
+        expect(result.stdout).toBe("still\n");
+        expect((await bash(victim, "echo /work/*; echo /usr/bin/ba*h")).stdout).toBe("/work/*\n/usr/bin/bash\n");
+      });
+      expect(readdirSync("/usr/bin").length).toBe(before);
+      expect(existsSync(join(place.layer, "work/file"))).toBe(true);
+      await stillServes();
+      expect((await bash(sandbox, "ls -d folder")).stdout).toBe("folder\n");
+    });
+
+    test("folders nested deeper than a path can say are removed with the sandbox", async () => {
+      let id = "";
+      await withSandbox({}, async (deep) => {
+        id = deep.id;
+        const dig = "my $n = 'd' x 200; for (1..60) { mkdir $n or die; chdir $n or die } print 'dug'";
+        const result = await deep.exec(["perl", "-e", dig], { callId: "dig", timeoutMs: 10_000 });
+        expect(Buffer.concat(result.output.map((chunk) => chunk.data)).toString()).toBe("dug");
+      });
+      expect(await backend.list()).not.toContain(id);
+    });
+
+    test("a first process that the host ends is the fault of the host, and what is left can be removed", async () => {
+      const victim = await backend.create(specIn(place));
+      const running = expect(bash(victim, "sleep 60")).rejects.toMatchObject({ fault: "sandbox" });
+      process.kill(pidOf(place, victim.id), "SIGKILL");
+      await running;
+      await expect(bash(victim, "true")).rejects.toMatchObject({ fault: "sandbox" });
+      expect(await victim.alive()).toBe(false);
+      await withSandbox({ views: [{ of: victim.id, at: "/seen" }] }, async (helper) => {
+        expect((await bash(helper, "cat /seen/work/file")).stdout).toBe("from the layer\n");
+      });
+      await victim.dispose();
+      expect(await backend.list()).not.toContain(victim.id);
+    });
+
+    test("binds are read-only, and a root file system can be a folder of the host", async () => {
+      const root = join(place.stateDir, "unpacked");
+      for (const name of ["usr", "proc", "dev", "tmp", "etc", "seen"]) mkdirSync(join(root, name), { recursive: true });
+      const links = ["bin", "lib", "lib64"].map((name) => ({ source: `/usr/${name}`, target: `/${name}` }));
+      const binds = [{ source: "/usr", target: "/usr" }, ...links, { source: place.layer, target: "/seen/here" }];
+      await withSandbox({ rootfs: { type: "directory", path: root }, binds, workdir: "/" }, async (other) => {
+        const result = await bash(other, "echo x > /seen/here/work/file || cat /seen/here/work/file; ls /etc");
+        expect([result.stdout, result.stderr]).toEqual(["from the layer\n", expect.stringContaining("Read-only")]);
+      });
+    });
+  });
+}
+
+async function openHiding(place: Place, hidden: string): Promise<Backend> {
+  const { openBackend } = await import("../../src/sandbox/open.ts");
+  return await openBackend({ ...place.options, hide: [hidden] });
+}
+
+function pidOf(place: Place, id: string): number {
+  const record: unknown = JSON.parse(readFileSync(join(place.stateDir, "sandboxes", id, "sandbox.json"), "utf8"));
+  return (record as { identity: { pid: number } }).identity.pid;
+}
