@@ -66,6 +66,6 @@ function report(error: unknown): number {
   return error instanceof UsageError ? 2 : 1;
 }
 
-// A reader that has gone, as in `sandlot tasks | head`, is no failure of ours.
-process.stdout.on("error", () => process.exit(0));
+// A reader that has gone, as in `sandlot doctor | head`, is no reason to stop midway and leave something behind.
+process.stdout.on("error", () => undefined);
 process.exitCode = await main(process.argv.slice(2)).catch(report);

@@ -945,7 +945,7 @@ export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
  */
 export type ReleaseResponse = Message<"sandlot.v1.ReleaseResponse"> & {
   /**
-   * Summaries of the trajectories that are now over, those that were over before included.
+   * Summaries, without prompt and tools, of the trajectories that are now over, those that were over before included.
    *
    * @generated from field: repeated sandlot.v1.Trajectory trajectories = 1;
    */
