@@ -39,20 +39,24 @@ export function stepDigest(work: Pick<StepWork, "tool" | "argumentsJson" | "time
  * Past the budget nothing is journalled and no step is used.
  */
 export async function runStep(life: Life, work: StepWork): Promise<StepResult> {
+  try {
+    return await runOnce(life, work);
+  } finally {
+    life.running = undefined;
+    work.output.finish();
+  }
+}
+
+async function runOnce(life: Life, work: StepWork): Promise<StepResult> {
   const known = life.ledger.entries.get(work.key);
   if (known?.answer) return storedStep(life, known.answer);
   if (life.ledger.final && !known) return afterFinal(life, work);
   const why = known ? undefined : spent(life.meter.left(), life.ledger.created.limits);
   if (why) return outOfBudget(life, work, why);
   const intent = known ? (known.intent as StepIntent) : begin(life, work);
-  try {
-    return isSubmit(life.ledger.created.tools, intent.tool)
-      ? await submit(life, intent, work)
-      : await run(life, intent, work);
-  } finally {
-    life.running = undefined;
-    work.output.finish();
-  }
+  return isSubmit(life.ledger.created.tools, intent.tool)
+    ? await submit(life, intent, work)
+    : await run(life, intent, work);
 }
 
 /** The stored result of an answered step. */

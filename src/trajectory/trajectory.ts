@@ -128,7 +128,8 @@ export class Trajectory {
       key,
       digest: stepDigest(work),
       callId,
-      output,
+      // The output of an answered step is in the journal.
+      ...(this.#life.ledger.entries.get(key)?.answer ? {} : { output }),
       ...this.#fence({ at: call.step, next, what: "step" }),
     };
     this.renew();
