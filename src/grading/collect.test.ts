@@ -11,11 +11,13 @@ import { COLLECT, EXIT } from "./collect.ts";
 const LIMIT = 1024 * 1024;
 let root = "";
 let seal = "";
+let copy = "";
 const pristine = (): string => join(root, "env/testbed");
 const tree = (): string => join(root, "view", pristine());
 const at = (path: string): string => join(tree(), path);
 
 beforeEach(async () => {
+  copy = "";
   root = await mkdtemp(join(tmpdir(), "sandlot-collect-"));
   await mkdir(join(pristine(), "docs"), { recursive: true });
   await writeFile(join(pristine(), "a.txt"), "one\ntwo\n");
@@ -54,8 +56,9 @@ async function collect(): Promise<Collected> {
     ...{
       PATH: "/usr/bin:/bin",
       HOME: "/nonexistent",
-      WORKDIR: pristine(),
+      INSIDE: pristine().slice(1),
       PRISTINE: pristine(),
+      COPY: copy,
       VIEW: join(root, "view"),
       SEAL: seal,
     },
@@ -264,6 +267,20 @@ os.mkfifo("pipe"); os.mkdir(".git"); open(".git/HEAD", "w").close(); open(".giti
     await writeFile(at("two.txt"), line.repeat(LIMIT / 100));
     const { code, patch } = await collect();
     expect([code, patch.length]).toEqual([0, LIMIT + 1]);
+  });
+
+  it("leaves the tree as it is when that is asked for", async () => {
+    copy = "yes";
+    await writeFile(at("a.txt"), "changed\n");
+    await mkdir(at("inner/.git"), { recursive: true });
+    await writeFile(at("inner/.git/HEAD"), "ref: refs/heads/main\n");
+    execFileSync("mkfifo", [at("pipe")]);
+    const listing = (): string => execFileSync("ls", ["-lARi", tree()], { encoding: "utf8" });
+    const before = listing();
+    const { code, patch, leftOut } = await collect();
+    expect({ code, leftOut }).toEqual({ code: 0, leftOut: ["pipe", "inner/.git"] });
+    expect(patch.toString()).toContain("+changed");
+    expect(listing()).toBe(before);
   });
 
   it("fails when its own git directory is not what it should be", async () => {

@@ -29,11 +29,15 @@ for section in $(git config --local --name-only --get-regexp '^filter[.]' | sed 
 done
 git rev-parse --verify --quiet "$SEAL^{commit}" || failed "the helper's own git directory lacks the seal"
 
-tree="$VIEW$WORKDIR"
+tree="$VIEW/$INSIDE"
 [ ! -L "$tree" ] || no_tree "a link"
 [ -e "$tree" ] || no_tree "gone"
 [ -d "$tree" ] || no_tree "no folder"
-[ "$(realpath "$tree")" = "$(realpath "$VIEW")$WORKDIR" ] || no_tree "behind a link"
+[ "$(realpath "$tree")" = "$(realpath "$VIEW")/$INSIDE" ] || no_tree "behind a link"
+if [ -n "$COPY" ]; then
+  cp -a --reflink=auto -- "$tree" "$DESK/tree"
+  tree="$DESK/tree"
+fi
 cd "$tree"
 export GIT_WORK_TREE="$tree"
 

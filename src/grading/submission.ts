@@ -47,7 +47,7 @@ export async function takeSubmission(request: SubmissionRequest): Promise<Submis
     const spec = { id: newId(), rootfs, layers, binds, views, workdir, env, limits, network: "none" } as const;
     const helper = await backend.create(spec, signal);
     try {
-      return await collect(helper, environment, signal);
+      return await collect(helper, request, backend.capabilities.isolation ? "" : "yes");
     } finally {
       await helper.dispose();
     }
@@ -67,16 +67,22 @@ async function freezeIfAlive(sandbox: Sandbox): Promise<AsyncDisposable | undefi
   }
 }
 
-async function collect(helper: Sandbox, environment: Environment, signal: AbortSignal): Promise<Submission> {
+/** `copy`: without isolation a view is the agent's own folder, which must not change. */
+async function collect(
+  helper: Sandbox,
+  { environment, signal }: SubmissionRequest,
+  copy: "" | "yes",
+): Promise<Submission> {
   const result = await helper.exec(["bash", "-c", COLLECT], {
     callId: "collect",
     env: {
       ...environment.env,
       ...CONFIG_ENV,
-      WORKDIR: environment.workdir,
+      INSIDE: environment.workdir.slice(1),
       PRISTINE: helper.locate(environment.workdir),
       VIEW: helper.locate(VIEW),
       DESK: helper.locate(DESK),
+      COPY: copy,
       SEAL: environment.seal,
       MAX_PATCH_BYTES: String(MAX_PATCH_BYTES),
       MAX_CHANGED_BYTES: String(MAX_CHANGED_BYTES),
