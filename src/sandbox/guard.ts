@@ -156,6 +156,9 @@ class GuardedSandbox implements Sandbox {
     if (this.#disposing !== undefined) {
       throw new SandlotError("ended", "the sandbox was removed while the call waited", { cause });
     }
+    // Its socket closes a little before it is dead.
+    for (const end = performance.now() + DYING_MS; performance.now() < end && (await this.#bare.alive()); )
+      await sleep(5);
     const words = (await this.#bare.alive()) ? undefined : this.#bare.endedByItself();
     if (words !== undefined) return words;
     throw new SandlotError("sandbox", "the sandbox's first process was ended from outside", { cause });
@@ -182,6 +185,7 @@ class GuardedSandbox implements Sandbox {
 /** How long past its own time-out a command may take to be seen dead, on a host that is hard pressed. */
 const GRACE_MS = 30_000;
 const LAST_WAIT_MS = 10_000;
+const DYING_MS = 5_000;
 const FILE_MS = 120_000;
 /** The longest that a timer can wait. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

@@ -42,27 +42,24 @@ for (const variant of await availableVariants()) {
       expect(leftovers(place.stateDir, place.instance)).toEqual([]);
     });
 
-    test.each([1, 8, 16, 30, 60, 120])(
-      "what was half made %d ms into a create can be found and removed",
-      async (afterMs) => {
-        await using place = newPlace(variant);
-        const spec = specIn(place);
-        const owner = startOwner(place, spec, "echo begun; sleep 60");
-        const folder = join(place.stateDir, "sandboxes", spec.id);
-        const { existsSync } = await import("node:fs");
-        await eventually("it began to make it", () => existsSync(folder));
-        await new Promise((resolve) => setTimeout(resolve, afterMs));
-        await kill(owner);
-        const backend = await place.open();
+    test.each([1, 20, 50, 120])("what was half made %d ms into a create can be found and removed", async (afterMs) => {
+      await using place = newPlace(variant);
+      const spec = specIn(place);
+      const owner = startOwner(place, spec, "echo begun; sleep 60");
+      const folder = join(place.stateDir, "sandboxes", spec.id);
+      const { existsSync } = await import("node:fs");
+      await eventually("it began to make it", () => existsSync(folder));
+      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      await kill(owner);
+      const backend = await place.open();
+      for (const id of await backend.list()) await backend.remove(id);
+      await eventually("nothing is left", async () => {
         for (const id of await backend.list()) await backend.remove(id);
-        await eventually("nothing is left", async () => {
-          for (const id of await backend.list()) await backend.remove(id);
-          return leftovers(place.stateDir, place.instance).every((line) => line.endsWith(`/sandlot-${place.instance}`));
-        });
-        await backend.close();
-        expect(leftovers(place.stateDir, place.instance)).toEqual([]);
-      },
-    );
+        return leftovers(place.stateDir, place.instance).every((line) => line.endsWith(`/sandlot-${place.instance}`));
+      });
+      await backend.close();
+      expect(leftovers(place.stateDir, place.instance)).toEqual([]);
+    });
 
     test("a folder without a readable record is listed, not opened, and removed", async () => {
       await using place = newPlace(variant);
