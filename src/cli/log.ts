@@ -3,6 +3,7 @@ import { styleText } from "node:util";
 import { type Level, type Logger, pino } from "pino";
 import { z } from "zod";
 import type { Credentials } from "./credentials.ts";
+import { printable } from "./print.ts";
 
 /** The server's log: JSON lines on stderr, or one readable line each where a person watches. */
 export function openLog(level: Level, credentials: Credentials): Logger {
@@ -35,5 +36,5 @@ function readable(line: string): string {
   const rest = Object.entries(facts).map(
     ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
   );
-  return `${time.slice(11, 19)} ${styleText(STYLES.get(level) ?? "reset", msg)} ${styleText("dim", rest.join(" "))}\n`;
+  return `${time.slice(11, 19)} ${styleText(STYLES.get(level) ?? "reset", msg)} ${styleText("dim", printable(rest.join(" ")))}\n`;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { SandlotError } from "../errors.ts";
 import { type Command, UsageError } from "./arguments.ts";
+import { printable } from "./print.ts";
 import { VERSION } from "./version.ts";
 
 /** Loaded when asked for: `--help` need not wait for a server's modules. */
@@ -62,7 +63,7 @@ function print(text: string): number {
 function report(error: unknown): number {
   const known = error instanceof UsageError || error instanceof SandlotError;
   const text = known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.stderr.write(`sandlot: ${text}\n`);
+  process.stderr.write(`sandlot: ${printable(text)}\n`);
   return error instanceof UsageError ? 2 : 1;
 }
 

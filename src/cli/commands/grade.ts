@@ -3,7 +3,7 @@ import { SandlotError } from "../../errors.ts";
 import { plain } from "../../server/plain.ts";
 import { type Command, parse, required, whole } from "../arguments.ts";
 import { gradeLines } from "../grade-lines.ts";
-import { clearProgress, printJson, progress } from "../print.ts";
+import { clearProgress, printable, printJson, progress } from "../print.ts";
 import { SESSION_HELP, SESSION_OPTIONS, withClient } from "../session.ts";
 
 /** Covers the preparation of an environment and the tests twice. */
@@ -36,7 +36,7 @@ Exit status 0 when there is a reward, whichever; 1 when there is none.`,
       const judged = await client.grade({ subject }, { timeoutMs: TIMEOUT_MS, signal }).finally(clearProgress);
       const { patch: _patch, ...rest } = plain(judged);
       if (flags.json) printJson(rest);
-      else process.stdout.write(gradeLines(rest));
+      else process.stdout.write(printable(gradeLines(rest)));
       return judged.reward === undefined ? 1 : 0;
     });
   },

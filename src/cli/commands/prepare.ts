@@ -1,6 +1,6 @@
 import { plain } from "../../server/plain.ts";
 import { type Command, parse, UsageError } from "../arguments.ts";
-import { clearProgress, printJson, progress } from "../print.ts";
+import { clearProgress, printable, printJson, progress } from "../print.ts";
 import { SESSION_HELP, SESSION_OPTIONS, withClient } from "../session.ts";
 
 /** No preparation takes longer. */
@@ -42,7 +42,7 @@ ${SESSION_HELP}`,
 
 function show(line: string): void {
   clearProgress();
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${printable(line)}\n`);
 }
 
 async function playable(client: Parameters<Parameters<typeof withClient>[1]>[0]): Promise<string[]> {

@@ -5,7 +5,7 @@ import type { Client } from "../../server/client.ts";
 import { plain } from "../../server/plain.ts";
 import { type Command, parse, required } from "../arguments.ts";
 import { gradeLines } from "../grade-lines.ts";
-import { printJson } from "../print.ts";
+import { printable, printJson } from "../print.ts";
 import { SESSION_HELP, SESSION_OPTIONS, withClient } from "../session.ts";
 
 /** Longer than any command and any grading. */
@@ -32,7 +32,7 @@ Exit status 0 when there is a reward, whichever; 1 when there is none.`,
       json: { type: "boolean", default: false },
     });
     const taskId = required(flags.task, "--task ID");
-    const say = (text: string): void => void (flags.json || process.stdout.write(text));
+    const say = (text: string): void => void (flags.json || process.stdout.write(printable(text)));
     return withClient(flags, async (client, signal) => {
       const attemptId = `cli-${randomBytes(8).toString("hex")}`;
       const what = { case: "taskId", value: taskId } as const;
