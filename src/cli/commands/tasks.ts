@@ -1,5 +1,4 @@
-import type { Client } from "../../server/client.ts";
-import { connect } from "../../server/client.ts";
+import { type Client, connect } from "../../server/client.ts";
 import { plain } from "../../server/plain.ts";
 import { matches, parseTaskFilter } from "../../tasks/filter.ts";
 import type { Task } from "../../tasks/task.ts";
@@ -7,6 +6,8 @@ import { type Command, parse, UsageError } from "../arguments.ts";
 import { readCatalog } from "../catalog.ts";
 import { printJson, table } from "../print.ts";
 import { readSettings, STACK_HELP, STACK_OPTIONS } from "../settings.ts";
+
+const COLUMNS = ["id", "language", "difficulty", "repo", "dataset"];
 
 export const tasks: Command = {
   help: `Usage: sandlot tasks [OPTIONS]
@@ -29,17 +30,7 @@ ${STACK_HELP}`,
         ? await ofSettings(flags)
         : await ofServer(connect(flags.server, flags.token ?? process.env["SANDLOT_TOKEN"]), flags.filter);
     if (flags.json) printJson(rows);
-    else
-      process.stdout.write(
-        table(rows, [
-          "id",
-          "language",
-          "difficulty",
-          "repo",
-          "dataset",
-          ...("unplayable_reason" in (rows[0] ?? {}) ? ["unplayable_reason"] : []),
-        ]),
-      );
+    else process.stdout.write(table(rows, flags.server === undefined ? COLUMNS : [...COLUMNS, "unplayable_reason"]));
     return 0;
   },
 };
