@@ -57,7 +57,7 @@ export class Builder {
     this.#watch = watch;
   }
 
-  /** Runs a script by `bash -c` in the workdir. A failure is the task's, with the last 2 KiB of output. */
+  /** Runs a script by `bash -c` in the workdir; its output. A failure is the task's, with the last 2 KiB of output. */
   async run(stage: Progress["stage"], script: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
     const result = await this.exec(["bash", "-c", script], { stage, env });
     if (result.exitCode === 0) return textOf(result);
@@ -65,6 +65,15 @@ export class Builder {
     throw new SandlotError("task", `set-up command ${how}: ${script.slice(0, 500)}\n${tail(textOf(result))}`, {
       field: "environment.setup",
     });
+  }
+
+  /** Whether a script succeeded. */
+  async succeeds(stage: Progress["stage"], script: string, env: Readonly<Record<string, string>>): Promise<boolean> {
+    return (await this.exec(["bash", "-c", script], { stage, env })).exitCode === 0;
+  }
+
+  note(stage: Progress["stage"], message: string): void {
+    this.#watch.report({ stage, message: `note: ${message}` });
   }
 
   async exec(argv: readonly string[], options: BuilderExec): Promise<ExecResult> {

@@ -72,7 +72,7 @@ export class Environments {
     ]);
     const { name, capabilities } = this.#options.backend;
     const backend = capabilities.isolation ? "isolated" : name;
-    const swebench = recipe.setup.type === "swebench" ? [SWEBENCH_VERSION, await this.#findInterpreters()] : [];
+    const swebench = recipe.setup.type === "swebench" ? [SWEBENCH_VERSION] : [];
     return sha256([FORMAT, backend, rootfs.type, digest, identity, toolchains.found, swebench, sorted(rest)]);
   }
 

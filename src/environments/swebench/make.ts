@@ -28,6 +28,7 @@ import {
   TESTBED,
 } from "./inside.ts";
 import { type PipAccess, pipAccess } from "./package-index.ts";
+import { daysOfPackages, PackagesOfDay } from "./packages-of-day.ts";
 import { interpreterFor, pythonWithPip, readSpec, type Spec } from "./tools.ts";
 
 /**
@@ -58,7 +59,8 @@ export async function makeSwebench(
     means.packageIndex,
     watch.signal,
   );
-  const order: Order = { recipe, spec, interpreter, pip };
+  const date = await means.git.run(["-C", site.clone, "show", "--no-patch", "--format=%cs", recipe.baseCommit]);
+  const order: Order = { recipe, spec, interpreter, pip, days: daysOfPackages(date.trim()) };
 
   const below = [
     ...(isSystem(interpreter) ? [] : [await interpreterLayer(means, { interpreter, at: TESTBED }, site, watch)]),
@@ -78,6 +80,8 @@ interface Order {
   readonly spec: Spec;
   readonly interpreter: Interpreter;
   readonly pip: PipAccess;
+  /** Packages are those of one of these days. */
+  readonly days: readonly string[];
 }
 
 /** As \`conda activate testbed\` leaves it, without an index. */
@@ -88,7 +92,7 @@ function runEnv(): Record<string, string> {
 
 function buildEnv(pip: PipAccess): Record<string, string> {
   const quiet = {
-    PIP_NO_CACHE_DIR: "1",
+    PIP_CACHE_DIR: "/tmp/pip-cache",
     PIP_DISABLE_PIP_VERSION_CHECK: "1",
     PIP_ROOT_USER_ACTION: "ignore",
     PIP_NO_INPUT: "1",
@@ -111,6 +115,7 @@ async function packagesLayer(
   const locales = localeLines(spec);
   const identity = [
     "swebench packages 1",
+    order.days,
     site.rootfsDigest,
     interpreterIdentity(interpreter, TESTBED),
     requirements,
@@ -132,7 +137,7 @@ async function packagesLayer(
       inner.report({ stage: "packages", message: `installing the packages for Python ${interpreter.version}` });
       await seed(builder, interpreter);
       if (locales.length > 0) await prepareLocales(builder, locales);
-      await installPackages(builder, order.spec);
+      await installPackages(builder, order.spec, await PackagesOfDay.open(builder, order.days, pip));
       await builder.run("packages", CLEAN);
     });
   });
@@ -161,21 +166,24 @@ async function shims(builder: Builder): Promise<void> {
   for (const name of ["apt-get", "apt", "sudo"]) await builder.writeFile(`${SHIMS}/${name}`, PACKAGE_MANAGER, 0o755);
 }
 
-async function installPackages(builder: Builder, spec: Spec): Promise<void> {
+async function installPackages(builder: Builder, spec: Spec, packages: PackagesOfDay): Promise<void> {
   if (spec.requirements.trim() !== "") {
     await builder.writeFile("/tmp/requirements.txt", spec.requirements);
-    await builder.run("packages", "python -m pip install -r /tmp/requirements.txt");
+    await packages.install("packages", "python -m pip install -r /tmp/requirements.txt");
   }
   if (spec.lenient.length > 0) {
     // Some are no Python packages at all, or go by another name: those are left out, by name in the log.
     await builder.writeFile("/tmp/lenient.txt", `${spec.lenient.join("\n")}\n`);
     const oneByOne =
       'while read -r one; do python -m pip install "$one" || echo "note: left out: $one"; done < /tmp/lenient.txt';
-    await builder.run("packages", `python -m pip install -r /tmp/lenient.txt || ${oneByOne}`);
+    await packages.install("packages", `python -m pip install -r /tmp/lenient.txt || ${oneByOne}`);
   }
-  if (spec.pip_packages.length > 0)
-    await builder.run("packages", `python -m pip install ${spec.pip_packages.join(" ")}`);
+  if (spec.pip_packages.length > 0) {
+    await packages.install("packages", `python -m pip install ${spec.pip_packages.join(" ")}`);
+  }
 }
+
+const ACTIVATED = ["set -eo pipefail", `source ${ACTIVATE_PATH}`, "conda activate testbed"];
 
 /** Pre-install, install, build requirements, and once more as the evaluation will do it; then the seal. */
 async function install(
@@ -190,20 +198,16 @@ async function install(
   const where: BuildSpec = { rootfs, ...place, binds: pip.binds, workdir, env: buildEnv(pip), network: "host" };
   await build(means.workshop, where, watch, async (builder) => {
     watch.report({ stage: "setup", message: "installing the project" });
+    const packages = await PackagesOfDay.open(builder, order.days, pip);
     await shims(builder);
-    const start = ["set -eo pipefail", `source ${ACTIVATE_PATH}`, "conda activate testbed"];
-    await builder.run("setup", [...start, ...spec.pre_install, ...spec.install].join("\n"));
+    const within = (lines: readonly string[]): string => [...ACTIVATED, ...lines].join("\n");
+    await builder.run("setup", within(spec.pre_install));
+    await packages.install("setup", within(spec.install));
     await builder.writeFile("/tmp/build_requirements.py", BUILD_REQUIREMENTS);
-    await builder.run(
-      "setup",
-      "python /tmp/build_requirements.py > /tmp/wanted && if [ -s /tmp/wanted ]; then python -m pip install -r /tmp/wanted; fi",
-    );
-    const again = await builder.exec(["bash", "-c", [...start, ...spec.install].join("\n")], {
-      stage: "setup",
-      env: OFFLINE,
-    });
-    if (again.exitCode !== 0)
-      watch.report({ stage: "setup", message: "note: the project cannot be installed again without an index" });
+    await builder.run("setup", "python /tmp/build_requirements.py > /tmp/wanted");
+    await packages.install("setup", "[ ! -s /tmp/wanted ] || python -m pip install -r /tmp/wanted");
+    const again = await builder.succeeds("setup", within(spec.install), OFFLINE);
+    if (!again) builder.note("setup", "the project cannot be installed again without an index");
     await builder.run("setup", CLEAN);
     sealed = await sealIn(builder, baseCommit, watch);
   });

@@ -10,6 +10,8 @@ export interface PackageIndex {
 
 /** The pip settings of this host as a builder sandbox gets them. */
 export interface PipAccess {
+  /** Base addresses, the main one first. */
+  readonly indexes: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly binds: readonly Bind[];
 }
@@ -39,6 +41,7 @@ export async function pipAccess(python: string, index: PackageIndex, signal: Abo
     if (kept !== "") env[`PIP_${name.toUpperCase().replaceAll("-", "_")}`] = kept;
   }
   for (const [name, value] of Object.entries(index.variables)) if (/_proxy$/i.test(name)) env[name] = value;
+  const indexes = [env["PIP_INDEX_URL"] ?? PYPI, ...(env["PIP_EXTRA_INDEX_URL"]?.split(" ") ?? [])];
   const { variables } = index;
   const candidates = [
     settings.get("cert"),
@@ -47,11 +50,12 @@ export async function pipAccess(python: string, index: PackageIndex, signal: Abo
     variables["CURL_CA_BUNDLE"],
   ];
   const bundle = await firstThere(candidates);
-  if (bundle === undefined) return { env, binds: [] };
+  if (bundle === undefined) return { indexes, env, binds: [] };
   const trust = { PIP_CERT: CA_INSIDE, SSL_CERT_FILE: CA_INSIDE, REQUESTS_CA_BUNDLE: CA_INSIDE };
-  return { env: { ...env, ...trust }, binds: [{ source: bundle, target: CA_INSIDE }] };
+  return { indexes, env: { ...env, ...trust }, binds: [{ source: bundle, target: CA_INSIDE }] };
 }
 
+const PYPI = "https://pypi.org/simple";
 const CA_INSIDE = "/opt/toolchain/ca-bundle.pem";
 const PASSED = new Set(["trusted-host", "timeout", "default-timeout", "proxy", "retries"]);
 const URLS = new Set(["index-url", "extra-index-url"]);
