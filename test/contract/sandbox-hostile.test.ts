@@ -120,6 +120,14 @@ for (const variant of isolating) {
       expect(here.stderr).toContain("Connection refused");
     });
 
+    test("with the host's network come its name servers", async () => {
+      await withSandbox({ network: "host" }, async (open) => {
+        expect((await bash(open, "cat /etc/resolv.conf")).stdout).toBe(readFileSync("/etc/resolv.conf", "utf8"));
+        const interfaces = (await bash(open, "cat /proc/net/dev")).stdout.split("\n").length;
+        expect(interfaces).toBe(readFileSync("/proc/net/dev", "utf8").split("\n").length);
+      });
+    });
+
     test.each([
       ["mknod /work/disk b 8 0", /not permitted/],
       ["mount -t tmpfs none /mnt", /denied|not permitted/],

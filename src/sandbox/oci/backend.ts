@@ -42,21 +42,8 @@ export class OciBackend implements BareBackend {
     return this.#create(spec, this.#disk, signal);
   }
 
-  async reopen(id: string): Promise<OciSandbox | undefined> {
-    const known = this.#open.get(id);
-    if (known !== undefined) return (await known.alive()) ? known : undefined;
-    const record = await this.#record(id);
-    if (record?.identity === undefined || !lives(record.identity)) return undefined;
-    const places = placesOf(this.#ground.stateDir, id, record.disk);
-    const cgroup = this.#cgroup(record.identity.pid, id);
-    await cgroup?.thaw(); // frozen by a server that was killed
-    try {
-      const client = await RunnerClient.connect(places.socket, { appearTimeoutMs: 5_000 });
-      return this.#adopt(record, client);
-    } catch (error) {
-      if (error instanceof RunnerGone) return undefined;
-      throw error;
-    }
+  reopen(id: string): Promise<OciSandbox | undefined> {
+    return this.#inTurn(id, () => this.#reopen(id));
   }
 
   async list(): Promise<readonly string[]> {
@@ -120,6 +107,23 @@ export class OciBackend implements BareBackend {
       return this.#adopt(record, client);
     } catch (error) {
       await this.#removeRemains(spec.id);
+      throw error;
+    }
+  }
+
+  async #reopen(id: string): Promise<OciSandbox | undefined> {
+    const known = this.#open.get(id);
+    if (known !== undefined) return (await known.alive()) ? known : undefined;
+    const record = await this.#record(id);
+    if (record?.identity === undefined || !lives(record.identity)) return undefined;
+    const places = placesOf(this.#ground.stateDir, id, record.disk);
+    const cgroup = this.#cgroup(record.identity.pid, id);
+    await cgroup?.thaw(); // frozen by a server that was killed
+    try {
+      const client = await RunnerClient.connect(places.socket, { appearTimeoutMs: 5_000 });
+      return this.#adopt(record, client);
+    } catch (error) {
+      if (error instanceof RunnerGone) return undefined;
       throw error;
     }
   }

@@ -57,13 +57,23 @@ export class DiskWatch implements Disposable {
     if (this.#disks.size > 0) this.#wait(Math.max(PAUSE_MS, 10 * (performance.now() - started)));
   }
 
+  /** One program for all; each on its own only when that takes too long, so that a folder past counting does not hide the others. */
   async #sizes(folders: readonly string[]): Promise<Map<string, number>> {
     if (folders.length === 0) return new Map();
     const argv = ["du", "-s", "-x", "--block-size=1", "--", ...folders];
-    const { stdout } = await this.#launcher.run({ argv, open: [], timeoutMs: 60_000 });
+    const { code, stdout } = await this.#launcher.run({ argv, open: [], timeoutMs: COUNT_MS });
+    if (code === null && folders.length === 1)
+      return new Map(folders.map((folder) => [folder, Number.POSITIVE_INFINITY]));
+    if (code === null) {
+      const each: [string, number][] = [];
+      for (const folder of folders) each.push(...(await this.#sizes([folder])));
+      return new Map(each);
+    }
     const lines = stdout.split("\n").map((line) => /^(\d+)\t(.+)$/.exec(line));
     return new Map(lines.flatMap((match) => (match === null ? [] : [[match[2] ?? "", Number(match[1])] as const])));
   }
 }
 
+/** A folder that takes longer to count is over any limit. */
+const COUNT_MS = 20_000;
 const PAUSE_MS = 1_000;

@@ -197,8 +197,10 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   }
 
   #diskNote(): string {
-    const mib = (bytes: number): number => Math.round(bytes / 1_048_576);
-    return `the sandbox's files took ${mib(this.#diskBytes)} MiB, over its limit of ${this.limits.diskMiB} MiB: what was running was ended`;
+    const size = Number.isFinite(this.#diskBytes)
+      ? `${Math.round(this.#diskBytes / 1_048_576)} MiB`
+      : "too long to count";
+    return `the sandbox's files took ${size}, over its limit of ${this.limits.diskMiB} MiB: what was running was ended`;
   }
 }
 
