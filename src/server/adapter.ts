@@ -12,7 +12,7 @@ import {
 } from "@grpc/grpc-js";
 import { SandlotError } from "../errors.ts";
 import type { Scopes } from "./authorize.ts";
-import { Malformed } from "./definition.ts";
+import { encode, Malformed } from "./definition.ts";
 
 /** A call as it arrives. */
 export interface Incoming {
@@ -87,7 +87,7 @@ function unary(handler: AnyHandler, { output }: DescMethod, path: string, frame:
     const incoming = arrived(call, path, call.request);
     const answer = async () => {
       const about: Call = { ...incoming, scopes: frame.authorize(incoming) };
-      return create(output, (await handler(wellFormed(call.request), about)) as Init);
+      return encode(output, create(output, (await handler(wellFormed(call.request), about)) as Init));
     };
     const run = async () => {
       try {
@@ -111,7 +111,7 @@ function streaming(handler: AnyHandler, { output, methodKind }: DescMethod, path
     try {
       const about: Call = { ...incoming, scopes: frame.authorize(incoming) };
       for await (const message of handler(wellFormed(request), about) as AsyncIterable<Init>) {
-        if (!call.write(create(output, message))) await once(call, "drain", { signal });
+        if (!call.write(encode(output, create(output, message)))) await once(call, "drain", { signal });
         signal.throwIfAborted();
       }
       call.end();

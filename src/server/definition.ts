@@ -10,7 +10,7 @@ export class Malformed {
   }
 }
 
-/** A protobuf-es service as grpc-js wants it, for servers and clients alike: paths and (de)serialisers. */
+/** A protobuf-es service as grpc-js wants it, for servers and clients alike: paths and (de)serialisers. A server's answers are bytes already: what cannot be encoded shows where it is made. */
 export function serviceDefinition(service: DescService): ServiceDefinition {
   return Object.fromEntries(
     service.methods.map(({ localName, name, methodKind, input, output }) => [
@@ -19,9 +19,9 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
         path: `/${service.typeName}/${name}`,
         requestStream: methodKind === "client_streaming" || methodKind === "bidi_streaming",
         responseStream: methodKind === "server_streaming" || methodKind === "bidi_streaming",
-        requestSerialize: encode(input),
+        requestSerialize: (message: Message) => encode(input, message),
         requestDeserialize: decodeRequest(input),
-        responseSerialize: encode(output),
+        responseSerialize: (bytes: Buffer) => bytes,
         responseDeserialize: (bytes: Buffer) => fromBinary(output, bytes),
       },
     ]),
@@ -36,7 +36,7 @@ const decodeRequest = (type: DescMessage) => (bytes: Buffer) => {
   }
 };
 
-const encode = (type: DescMessage) => (message: Message) => {
+export function encode(type: DescMessage, message: Message): Buffer {
   const bytes = toBinary(type, message);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-};
+}

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import {
@@ -13,6 +14,7 @@ import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
 import { SandlotError } from "../errors.ts";
 import { Health, HealthCheckRequestSchema, type HealthCheckResponse } from "../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection, ServerReflectionRequestSchema } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { Rollouts, StreamEvent, Waiting } from "../trajectory/rollouts.ts";
 import { connect } from "./client.ts";
 import { serviceDefinition } from "./definition.ts";
@@ -166,6 +168,28 @@ test("a bug is told to the log, with the request's name, and not to the client",
   expect(logged).toMatchObject([
     { msg: "a bug", method: "GetTrajectory", trajectoryId: ID, err: { message: "secret" } },
   ]);
+});
+
+test("an answer that cannot be encoded is a bug too", async () => {
+  const server = await start({ release: async () => ({ ended: [], unknown: [], cancelledCreates: 0.5 }) });
+  await expect(client(server).release({})).rejects.toThrow(/internal error/);
+  await until(() => logged.length > 0);
+  expect(logged).toMatchObject([{ msg: "a bug", method: "Release" }]);
+});
+
+test("a client that leaves a reflection stream open and goes is no bug", async () => {
+  const server = await start({});
+  const Reflection = makeClientConstructor(serviceDefinition(ServerReflection), "ServerReflection");
+  const reflection = new Reflection(server.address, credentials.createInsecure());
+  open.push(reflection);
+  const info = reflection["serverReflectionInfo"] as () => Duplex & { cancel(): void }; // made by makeClientConstructor
+  const stream = info.call(reflection);
+  stream.on("error", () => undefined);
+  stream.write(create(ServerReflectionRequestSchema, { messageRequest: { case: "listServices", value: "" } }));
+  await once(stream, "data");
+  stream.cancel();
+  await until(() => logged.length > 0);
+  expect(logged).toMatchObject([{ method: "ServerReflectionInfo", msg: "call" }]);
 });
 
 function never(): never {

@@ -47,7 +47,7 @@ const NOTHING_HIDDEN: Scopes = new Set();
 /** Finds what an error of an ended trajectory tells of it. */
 export type EndedSummary = (trajectoryId: string) => Promise<Summary>;
 
-/** A status for whatever was thrown. What is neither a SandlotError nor the end of the call leaves as a fixed text. */
+/** A status for whatever was thrown; never rejects. What is neither a SandlotError nor the end of the call leaves as a fixed text. */
 export async function toStatus(error: unknown, call: Incoming, summaryOf: EndedSummary): Promise<Status> {
   const metadata = new Metadata();
   metadata.set("x-request-id", call.requestId);
@@ -55,7 +55,7 @@ export async function toStatus(error: unknown, call: Incoming, summaryOf: EndedS
   if (!(error instanceof SandlotError)) return { ...unexpected(error, call), metadata };
   const code = STATUS_OF[error.fault];
   const message = clipped(error.message, MAX_MESSAGE_BYTES);
-  const details = [errorInfo(error), ...retryInfo(error), ...(await ended(error, summaryOf))];
+  const details = [errorInfo(error), ...retryInfo(error), ...(await ended(error, summaryOf).catch(() => []))];
   const packed = toBinary(StatusSchema, create(StatusSchema, { code, message, details }));
   metadata.set(DETAILS, Buffer.from(packed));
   return { code, details: message, metadata };
@@ -70,12 +70,17 @@ export function statusDetails(error: ServiceError, ...types: DescMessage[]): { $
 }
 
 function unexpected(error: unknown, call: Incoming): { code: status; details: string } {
-  const abort = error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError");
-  if (!call.signal.aborted || !abort) return { code: status.INTERNAL, details: "internal error" };
+  if (!call.signal.aborted || !tellsOfTheEnd(error)) return { code: status.INTERNAL, details: "internal error" };
   const late = performance.now() >= call.deadline;
   return late
     ? { code: status.DEADLINE_EXCEEDED, details: "the deadline has passed" }
     : { code: status.CANCELLED, details: "cancelled" };
+}
+
+/** What waits and streams throw when the call is over. */
+function tellsOfTheEnd(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === "AbortError" || ("code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE");
 }
 
 function errorInfo({ fault, facts }: SandlotError): Any {
@@ -97,8 +102,7 @@ function retryInfo({ fault, facts }: SandlotError): Any[] {
 
 async function ended({ fault, facts }: SandlotError, summaryOf: EndedSummary): Promise<Any[]> {
   if (fault !== "ended" || facts.trajectoryId === undefined) return [];
-  const summary = await summaryOf(facts.trajectoryId).catch(() => undefined);
-  return summary ? [packEnded(summary)] : [];
+  return [packEnded(await summaryOf(facts.trajectoryId))];
 }
 
 /** Without all that can be long: prompt, tools, patch, test names, and, where it must be, labels. */
