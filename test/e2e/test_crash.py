@@ -12,13 +12,13 @@ import sandlot
 from server import Server
 
 TASK = "py-interval-merge"
-# created, four steps of two lines, a turn of intent, two steps and outcome, a look and a final grade of three each, ended
-LINES = 1 + 4 * 2 + 2 + 2 * 2 + 3 + 3 + 2 + 1
+# created, four steps of two lines, a turn of two and its two steps of two, a look and a final grade of three each, ended
+LINES = 1 + 4 * 2 + 2 + 2 * 2 + 3 + 3 + 1
 
 
 @contextmanager
-def restarted_when_dead(server: Server) -> Iterator[list[int]]:
-    """Starts the server again, whole, each time it died; the exit codes."""
+def restarted_when_dead(server: Server, crash_at: str = "") -> Iterator[list[int]]:
+    """Starts the server again each time it died, the last time whole; the exit codes."""
     over = threading.Event()
     deaths: list[int] = []
 
@@ -26,7 +26,7 @@ def restarted_when_dead(server: Server) -> Iterator[list[int]]:
         while not over.wait(0.05):
             if server.ended and server.process is not None:
                 deaths.append(server.process.returncode)
-                server.start()
+                server.start(crash_at)
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -35,6 +35,9 @@ def restarted_when_dead(server: Server) -> Iterator[list[int]]:
     finally:
         over.set()
         thread.join()
+        if crash_at:
+            server.kill()
+            server.start()
 
 
 async def rollout(address: str) -> dict[str, object]:
@@ -85,31 +88,26 @@ def records_each_step_once(server: Server, trajectory_id: str) -> None:
     assert [line["type"] for line in found][-1] == "ended"
 
 
-@pytest.mark.parametrize("when", ["before", "after", "torn"])
-def test_a_server_killed_at_any_journal_write_goes_on_where_it_was(own: Server, isolated: None, when: str) -> None:
-    """One server, killed once per rollout, at the first write of the first rollout, the second of the second, and so on until a rollout ends without its crash."""
-    died = 0
-    for number in range(1, 60):
-        own.stop() if own.process else None
-        own.start(crash_at=f"{number}:{when}")
-        with restarted_when_dead(own) as deaths:
-            got = asyncio.run(rollout(own.address))
-        trajectory_id = str(got.pop("id"))
-        assert got == EXPECTED, f"killed {when} write {number}"
-        records_each_step_once(own, trajectory_id)
-        remove_record(own, trajectory_id)
-        if not deaths:
-            break
-        died += 1
-    assert died >= LINES - 4, f"only {died} writes were met"
+def test_a_server_killed_after_each_journal_write_goes_on_where_it_was(own: Server, isolated: None) -> None:
+    """Every server of this rollout dies at its first write: each write is the last of one."""
+    own.start(crash_at="1:after")
+    with restarted_when_dead(own, crash_at="1:after") as deaths:
+        got = asyncio.run(rollout(own.address))
+    trajectory_id = str(got.pop("id"))
+    assert got == EXPECTED
+    assert len(deaths) >= LINES, f"only {len(deaths)} writes were met"
+    records_each_step_once(own, trajectory_id)
 
 
-def remove_record(server: Server, trajectory_id: str) -> None:
-    """So that the next rollout can use the same attempt id: the server forgets what it does not find at its start."""
-    import shutil
-
-    server.stop()
-    shutil.rmtree(server.state / "trajectories" / trajectory_id)
+@pytest.mark.parametrize("crash_at", ["1:before", "2:torn", "4:before", "7:torn", "11:before", "14:torn", "17:before", "20:torn"])
+def test_a_server_killed_before_or_within_a_journal_write_goes_on_where_it_was(own: Server, isolated: None, crash_at: str) -> None:
+    own.start(crash_at=crash_at)
+    with restarted_when_dead(own) as deaths:
+        got = asyncio.run(rollout(own.address))
+    trajectory_id = str(got.pop("id"))
+    assert got == EXPECTED
+    assert deaths == [-9]
+    records_each_step_once(own, trajectory_id)
 
 
 def test_a_client_killed_in_the_middle_of_a_command_comes_back_to_its_one_result(own: Server) -> None:

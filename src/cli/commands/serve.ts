@@ -9,6 +9,8 @@ import { readSettings, STACK_HELP, STACK_OPTIONS } from "../settings.ts";
 import { VERSION } from "../version.ts";
 
 const DRAIN_MS = 10_000;
+/** One Ctrl-C can arrive twice: from the terminal and from a parent that passes it on. */
+const ECHO_MS = 1_000;
 
 export const serve: Command = {
   help: `Usage: sandlot serve [OPTIONS]
@@ -74,11 +76,11 @@ async function stop(server: Listening, stack: Stack): Promise<void> {
 
 function stopSignal(log: Logger): Promise<void> {
   const { promise, resolve: stopNow } = Promise.withResolvers<void>();
-  let signals = 0;
+  let first = Number.POSITIVE_INFINITY;
   for (const name of ["SIGTERM", "SIGINT"] as const) {
     process.on(name, () => {
-      signals += 1;
-      if (signals > 1) process.exit(1);
+      if (performance.now() - first > ECHO_MS) process.exit(1);
+      first = Math.min(first, performance.now());
       log.info({ signal: name }, "stopping");
       stopNow();
     });
