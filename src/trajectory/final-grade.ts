@@ -8,6 +8,8 @@ export type FinalGrade = GradeOutcome;
 /** Key of the one final grade in a ledger. */
 export const FINAL = "grade:final";
 
+const NOTHING: Submission = { patch: new Uint8Array(), leftOut: [] };
+
 /**
  * The one final judgement: intent, submission, verdict, each journalled before the next begins, so that a server that was killed in between carries on. The sandbox goes as soon as the submission
  * is in the journal.
@@ -15,7 +17,10 @@ export const FINAL = "grade:final";
 export async function finalize(life: Life, { submitted }: { submitted: boolean }): Promise<FinalGrade> {
   if (life.ledger.final) return life.ledger.final;
   const intent = life.ledger.finalIntent ?? intend(life, { key: FINAL, final: true, submitted });
-  const submission = await takeOnce(life, intent.gradeId);
+  const submission = await takeOnce(life, intent.gradeId).catch((error: unknown) => {
+    if (life.ending.aborted) return NOTHING; // a judge whose signal has fired says CANCELLED
+    throw error;
+  });
   const gone = life.giveBackSandbox();
   const outcome = await judgeOnce(life, intent, submission);
   await gone;

@@ -37,17 +37,17 @@ def applied(patch: str) -> str:
     return f"printf %s {shlex.quote(patch)} | git apply -"
 
 
-def task_file(folder: Path, task_id: str = "own-task", **changes: Any) -> Path:
+def task_file(folder: Path, task_id: str = "own-task", delay_s: float = 0, **changes: Any) -> Path:
     """
-    A file with one task on a small repository made in `folder`: `double(2)` gives 5. `changes`: fields of the task, those
-    of `agent` and `environment` put over the others.
+    A file with one task on a small repository made in `folder`: `double(2)` gives 5. Its tests take `delay_s` longer
+    than they must. `changes`: fields of the task, those of `agent`, `environment` and `grader` put over the others.
     """
     repository = folder / "repository"
     if not repository.exists():
         commit(repository, {"sums.py": "def double(x):\n    return 2 * x + 1\n", "README.md": "Sums.\n", ".gitignore": "__pycache__/\n"})
     base = git(repository, "rev-parse", "HEAD")
     test = "import unittest\nfrom sums import double\n\nclass SumsTest(unittest.TestCase):\n    def test_double(self):\n        self.assertEqual(double(2), 4)\n"
-    script = f"#!/bin/bash\nset -uxo pipefail\ncat > test_sums.py <<'EOF'\n{test}EOF\n: '>>>>> Start Test Output'\npython3 -m unittest -v test_sums\nSWEBENCH_TEST_EXIT_CODE=$?\n: '>>>>> End Test Output'\n"
+    script = f"#!/bin/bash\nset -uxo pipefail\ncat > test_sums.py <<'EOF'\n{test}EOF\nsleep {delay_s}\n: '>>>>> Start Test Output'\npython3 -m unittest -v test_sums\nSWEBENCH_TEST_EXIT_CODE=$?\n: '>>>>> End Test Output'\n"
     script += 'echo ">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE"\n'
     row: dict[str, Any] = {
         "id": task_id,

@@ -13,10 +13,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from bundled import task_file
 from server import Server
 
 ISOLATED = os.geteuid() == 0
 PROCESS = "backend: { type: process, commands_run_unprotected_on_this_host: true }\n"
+SMALL_POOL = "pools: { default: {}, two: { slots: 2, queue: 2 } }\ngrading: { slots: 8 }\n"
 
 
 def base_config() -> str:
@@ -43,6 +45,16 @@ def own() -> Iterator[Server]:
         yield server
         if server.process is not None:
             _end_all(server)
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Server]:
+    """A running server with a small pool and the task "slow", whose tests take some seconds: long enough to meet a trajectory while it is graded."""
+    with _folder() as folder:
+        server = Server(folder, config=base_config() + SMALL_POOL)
+        server.tasks.append(task_file(folder, "slow", delay_s=3))
+        yield server.start()
+        _end_all(server)
 
 
 @pytest.fixture
