@@ -113,5 +113,5 @@ export async function sealIn(builder: Builder, baseCommit: string, watch: Watch)
 
 /** The whole environment of commands: nothing of the host's comes in. */
 export function baseEnv(path: string): Record<string, string> {
-  return { PATH: path, HOME: "/root", LANG: "C.UTF-8", LC_ALL: "C.UTF-8", TZ: "Etc/UTC" };
+  return { PATH: path, HOME: "/root", LANG: "C.UTF-8", TZ: "Etc/UTC" };
 }
