@@ -102,7 +102,8 @@ class Rollout:
             await self.policy.play(self, Answers.read(BUNDLED / self.task))
             with self._timed("grade"):
                 self.grade = await t.submit()
-            self.seconds["run"] = [self.seconds["grade"][0] - self.grade.timings.queued_ms / 1000]
+            if self.grade.timings.command_ms:
+                self.seconds["run"] = [self.grade.timings.grade_ms / 1000]
 
     async def call(self, tool: str, arguments: Mapping[str, Any], timeout_ms: int = 0) -> sandlot.Result:
         assert self._trajectory
@@ -228,7 +229,7 @@ MEASURED = {
     "create": "create",
     "execute": "execute, without the command",
     "grade": "grade, as the trainer waits for it",
-    "run": "grade, without waiting for a slot",
+    "run": "grade, its test run",
 }
 
 
