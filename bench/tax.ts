@@ -57,7 +57,8 @@ async function hours(trajectory: () => Promise<void>): Promise<number> {
 
 async function ourTrajectory(server: OurServer): Promise<void> {
   const { id } = await server.create();
-  for (let step = 0; step < STEPS; step++) await server.bash(id, "true");
+  for (let step = 1; step < STEPS; step++) await server.bash(id, "true");
+  await server.bash(id, "echo '# changed' >> test_one.py");
   await server.submit(id);
   await server.release(id);
 }
@@ -65,8 +66,9 @@ async function ourTrajectory(server: OurServer): Promise<void> {
 /** What a harness on Docker does for the same: the diff, a second container, the patch, the test. */
 async function dockerTrajectory(peer: DockerPeer): Promise<void> {
   const container = await peer.create();
-  for (let step = 0; step < STEPS; step++) await peer.exec(container, "true");
-  await peer.exec(container, "cd / && git diff --no-index --binary /etc/hostname /etc/hosts");
+  for (let step = 1; step < STEPS; step++) await peer.exec(container, "true");
+  await peer.exec(container, "cp -r /etc/alternatives /tmp/a; cp -r /tmp/a /tmp/b; echo changed > /tmp/b/new");
+  await peer.exec(container, "git diff --no-index --binary /tmp/a /tmp/b");
   const judge = await peer.create();
   await peer.exec(
     judge,

@@ -43,7 +43,7 @@ const COPY = `
 set -euo pipefail
 shopt -s nullglob
 cd "$1"
-tar -cf - --exclude='*/site-packages/*' --exclude="lib/python$3/test" --exclude='*.a' --exclude='*/idlelib' \
+tar -cf - --exclude='*/site-packages/*' --exclude="lib/python$3/test" --exclude='*.a' --exclude='*.opt-?.pyc' --exclude='*/idlelib' \
   bin/python"$3"* include/python"$3"* lib/python"$3" lib/*.so* |
   tar -xf - --no-same-owner -C "$2"
 mkdir -p "$2/lib/python$3/site-packages"

@@ -14,7 +14,7 @@ export interface LockOptions {
 
 /**
  * A lock on a file between processes that the kernel releases when this process dies, in whatever way. Node has no flock(2), so a small shell holds it by util-linux `flock`, with its
- * stdin, a pipe from this process, as the leash. The file itself goes away with the last exclusive holder; a waiter that
+ * stdin, a pipe from this process, as the leash. The file itself goes away with its last holder; a waiter that
  * was granted a file that is gone from the path tries again. Resolves to undefined only with `wait: false`.
  */
 export async function lockFile(options: LockOptions): Promise<AsyncDisposable | undefined> {
@@ -67,7 +67,7 @@ while :; do
 done
 echo locked
 cat >/dev/null
-case "$2" in -x*) rm -f "$1" ;; esac
+flock -xn 9 && rm -f "$1"
 `;
 
 function firstLine(child: ReturnType<typeof spawn>): Promise<string> {

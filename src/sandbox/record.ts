@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
-import { open, rename, writeFile } from "node:fs/promises";
+import { constants, renameSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import type { Identity } from "./identity.ts";
 import type { SandboxSpec } from "./sandbox.ts";
 
@@ -16,11 +16,11 @@ export interface SandboxRecord {
   readonly identity?: Identity;
 }
 
-/** By rename: a reader finds the old or the new one. */
-export async function writeRecord(path: string, record: SandboxRecord): Promise<void> {
+/** By rename: a reader finds the old or the new one. At once: it is small, and a wait for each step would cost more than the steps. */
+export function writeRecord(path: string, record: SandboxRecord): void {
   const half = `${path}.${randomBytes(4).toString("hex")}`;
-  await writeFile(half, JSON.stringify(record), { mode: 0o600 });
-  await rename(half, path);
+  writeFileSync(half, JSON.stringify(record), { mode: 0o600 });
+  renameSync(half, path);
 }
 
 /** Undefined when there is none, or a torn one: then it was never ready. */

@@ -58,6 +58,15 @@ export class WarmPool {
     return [...this.#kinds.values()].reduce((sum, kind) => sum + kind.ready.length, 0);
   }
 
+  /** Removes those that lie on a layer, and forgets their kinds: before the layer itself is removed. */
+  async drop(layer: string): Promise<void> {
+    for (const [key, { spec, ready }] of [...this.#kinds]) {
+      if (!spec.layers.includes(layer)) continue;
+      this.#kinds.delete(key);
+      await Promise.all(ready.splice(0).map((sandbox) => this.#discard(sandbox)));
+    }
+  }
+
   /** Removes all, and makes no more. Resolves when they are gone. */
   async drain(): Promise<void> {
     this.#stop.abort(new Error("the warm pool is drained"));

@@ -1,4 +1,5 @@
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import { identify } from "../identity.ts";
@@ -56,8 +57,8 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
   const base = spec.rootfs.type === "host" ? ground.hostRootfs.skeleton : spec.rootfs.path;
   const lower = [...(needsPoints ? [places.mountPoints] : []), base, ...spec.layers];
   const record: SandboxRecord = { version: 1, spec, lower, disk };
-  await layOut(making, record);
-  if (needsPoints) await Promise.all(points.map((bind) => makeMountPoint(places.mountPoints, bind)));
+  layOut(making, record);
+  if (needsPoints) for (const bind of points) makeMountPoint(places.mountPoints, bind);
   const config = bundleConfig({
     spec,
     root: places.root,
@@ -68,7 +69,7 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
     masked: maskedPaths(ground.hide, [...binds, ...spec.binds]),
     openFilesMax: ground.openFilesMax,
   });
-  await writeFile(places.config, JSON.stringify(config));
+  writeFileSync(places.config, JSON.stringify(config));
   signal?.throwIfAborted();
   await launch(ground, making, record);
   signal?.throwIfAborted();
@@ -79,13 +80,14 @@ export function cgroupPath(instance: string, id: string): string {
   return `/sandlot-${instance}/${id}`;
 }
 
-async function layOut({ spec, places, disk }: Making, record: SandboxRecord): Promise<void> {
-  await mkdir(places.folder, { mode: 0o700 });
-  await writeRecord(places.record, record);
+/** A dozen small steps, done at once: a wait for each would cost more than the steps. */
+function layOut({ spec, places, disk }: Making, record: SandboxRecord): void {
+  mkdirSync(places.folder, { mode: 0o700 });
+  writeRecord(places.record, record);
   const own = disk === "image" ? [] : ownFolders(spec.views.length).map((name) => join(places.own, name));
   const views = spec.views.flatMap((_, at) => [viewRoot(places, at), viewDisk(places, at)]);
   const mountPoints = disk === "image" ? [places.root, places.disk] : [places.root];
-  await Promise.all([places.control, ...mountPoints, ...own, ...views].map((path) => mkdir(path, { recursive: true })));
+  for (const path of [places.control, ...mountPoints, ...own, ...views]) mkdirSync(path, { recursive: true });
 }
 
 async function launch(ground: Ground, making: Making, record: SandboxRecord): Promise<void> {
@@ -127,13 +129,11 @@ async function meet(
   { places }: Making,
   record: SandboxRecord,
 ): Promise<{ client: RunnerClient; record: SandboxRecord }> {
-  const identity = identify(Number(await readFile(places.pid, "utf8")));
+  const identity = identify(Number(readFileSync(places.pid, "utf8")));
   if (identity === undefined) throw new SandlotError("sandbox", "the sandbox's first process ended at once");
   const started = { ...record, identity };
-  const [client] = await Promise.all([
-    RunnerClient.connect(places.socket, { appearTimeoutMs: MEET_MS }),
-    writeRecord(places.record, started),
-  ]);
+  writeRecord(places.record, started);
+  const client = await RunnerClient.connect(places.socket, { appearTimeoutMs: MEET_MS });
   return { client, record: started };
 }
 
@@ -170,20 +170,14 @@ async function networkFiles(): Promise<Bind[]> {
   return files.filter((_, at) => there[at]).map((path) => ({ source: path, target: path }));
 }
 
-async function makeMountPoint(points: string, { source, target }: Bind): Promise<void> {
+function makeMountPoint(points: string, { source, target }: Bind): void {
   const path = join(points, target);
-  const found = await stat(source).catch((cause: unknown) => {
-    throw new SandlotError("invalid", `the folder or file to bind does not exist: ${source}`, {
-      field: "binds",
-      cause,
-    });
-  });
-  if (found.isDirectory()) {
-    await mkdir(path, { recursive: true });
-    return;
+  const found = statSync(source, { throwIfNoEntry: false });
+  if (found === undefined) {
+    throw new SandlotError("invalid", `the folder or file to bind does not exist: ${source}`, { field: "binds" });
   }
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, "");
+  mkdirSync(found.isDirectory() ? path : dirname(path), { recursive: true });
+  if (!found.isDirectory()) writeFileSync(path, "");
 }
 
 /** Where what is hidden would show inside, through a folder that is bound from the host. */

@@ -119,7 +119,7 @@ export class ProcessBackend implements BareBackend {
       await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
     }
     const record: SandboxRecord = { version: 1, spec, lower: spec.layers, disk: "folder" };
-    await writeRecord(this.#recordPath(spec.id), record);
+    writeRecord(this.#recordPath(spec.id), record);
     // A layer that this backend built holds all that lay below it.
     const first = spec.layers.findLastIndex((layer) => existsSync(join(layer, WHOLE)));
     for (const layer of spec.layers.slice(Math.max(0, first))) {
@@ -131,7 +131,7 @@ export class ProcessBackend implements BareBackend {
     const identity = identify(await start(this.#options.runnerPath, folder));
     if (identity === undefined) throw new SandlotError("sandbox", "the runner ended at once");
     const started = { ...record, identity };
-    await writeRecord(this.#recordPath(spec.id), started);
+    writeRecord(this.#recordPath(spec.id), started);
     const sandbox = await this.#adopt(started);
     if (signal?.aborted !== true) return sandbox;
     await sandbox.dispose();
