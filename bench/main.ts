@@ -6,6 +6,7 @@ import { benchTax } from "./tax.ts";
 const BENCHES: Readonly<Record<string, (say: (line: string) => void) => Promise<Row[]>>> = {
   sandbox: benchSandbox,
   tax: benchTax,
+  all: async (say) => [...(await benchSandbox(say)), ...(await benchTax(say))],
 };
 
 const { values, positionals } = parseArgs({

@@ -92,7 +92,13 @@ export function openIntents(ledger: Ledger): Entry[] {
   return [...ledger.entries.values()].filter((entry) => entry.answer === undefined);
 }
 
+/** What was asked is in the journal and not needed any more: hundreds of trajectories are kept in memory. */
 function answer(ledger: Ledger, key: string, position: Position): void {
   const entry = ledger.entries.get(key);
-  if (entry) ledger.entries.set(key, { ...entry, answer: position });
+  if (entry) ledger.entries.set(key, { digest: entry.digest, intent: slim(entry.intent), answer: position });
+}
+
+function slim(intent: Entry["intent"]): Entry["intent"] {
+  if (intent.type === "step") return { ...intent, argumentsJson: "" };
+  return intent.type === "turn" ? { ...intent, calls: [] } : intent;
 }

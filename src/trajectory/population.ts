@@ -1,9 +1,10 @@
 import { SandlotError } from "../errors.ts";
 import { attemptDigest, otherAttempt } from "./creation.ts";
 import type { CreateCall, Summary } from "./rollouts.ts";
+import { slimGrade } from "./summary.ts";
 import type { Trajectory } from "./trajectory.ts";
 
-/** A trajectory that is over, as far as it is remembered. */
+/** A trajectory that is over, as far as it is remembered: its grade is a slim one. */
 export interface Past {
   readonly summary: Summary;
   readonly attemptDigest: string;
@@ -23,7 +24,8 @@ export class Population {
   /** From now on it is past. */
   bury(summary: Summary, digest: string): void {
     this.#live.delete(summary.id);
-    this.#past.set(summary.id, { summary: { ...summary, messages: [], tools: [] }, attemptDigest: digest });
+    const grade = summary.grade ? { grade: slimGrade(summary.grade) } : {};
+    this.#past.set(summary.id, { summary: { ...summary, ...grade, messages: [], tools: [] }, attemptDigest: digest });
     this.#attempts.set(summary.attemptId, summary.id);
   }
 

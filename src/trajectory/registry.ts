@@ -23,7 +23,7 @@ import type {
 } from "./rollouts.ts";
 import type { Store } from "./store.ts";
 import { streamStep } from "./stream.ts";
-import type { Trajectory } from "./trajectory.ts";
+import { type Trajectory, withSubmitted } from "./trajectory.ts";
 
 export interface RegistryParts extends BirthParts {
   readonly store: Store;
@@ -123,7 +123,7 @@ export class Registry implements Rollouts {
   ): Promise<TrajectoryGrade> {
     const live = this.population.find(trajectoryId);
     if (live) return this.#working(trajectoryId).grade(finalize, callId, waiting);
-    const { grade } = this.population.summary(trajectoryId);
+    const { grade } = this.#whole(this.population.summary(trajectoryId));
     if (grade) return grade;
     this.population.live(trajectoryId); // throws `ended`
     throw new Error("an ended trajectory was found alive");
@@ -164,7 +164,7 @@ export class Registry implements Rollouts {
 
   async get(id: string): Promise<Summary> {
     this.population.find(id)?.renew();
-    return this.population.summary(id);
+    return this.#whole(this.population.summary(id));
   }
 
   async list(call: Parameters<Rollouts["list"]>[0]): ReturnType<Rollouts["list"]> {
@@ -212,6 +212,13 @@ export class Registry implements Rollouts {
   bury(trajectory: Trajectory, summary: Summary): void {
     this.population.bury(summary, attemptDigest(trajectory.ledger.created.call));
     trajectory.close();
+  }
+
+  /** With the whole grade, which is in the journal when the trajectory is over. */
+  #whole(summary: Summary): Summary {
+    if (summary.state !== "ENDED" || !summary.grade) return summary;
+    const final = this.#parts.store.lines(summary.id).findLast((line) => line.type === "grade" && line.final);
+    return final?.type === "grade" ? { ...summary, grade: withSubmitted(final) } : summary;
   }
 
   #working(id: string): Trajectory {

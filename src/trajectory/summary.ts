@@ -3,7 +3,7 @@ import { promptOf } from "../tasks/prompt.ts";
 import { schemasOf } from "../tools/table.ts";
 import type { Life } from "./life.ts";
 import type { Created, Ended } from "./lines.ts";
-import type { State, Summary } from "./rollouts.ts";
+import type { State, Summary, TrajectoryGrade } from "./rollouts.ts";
 
 /** A live trajectory as clients see it; `full` adds prompt and tools. */
 export function summarise(
@@ -41,6 +41,12 @@ export function summariseEnded(created: Created, ended: Ended, path: string): Su
       wallMs: Math.max(0, limits.wallMs - ended.wallUsedMs),
     },
   };
+}
+
+/** A grade without what can be large: patch, names of hidden tests, log. The journal has the whole. */
+export function slimGrade(grade: TrajectoryGrade): TrajectoryGrade {
+  const none = { success: [], failure: [] };
+  return { ...grade, patchBase64: "", hidden: { failToPass: none, passToPass: none, log: "" } };
 }
 
 function base(created: Created, path: string) {

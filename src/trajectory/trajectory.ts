@@ -21,7 +21,7 @@ import type {
   Waiting,
 } from "./rollouts.ts";
 import { runStep, stepDigest } from "./step.ts";
-import { summarise } from "./summary.ts";
+import { slimGrade, summarise } from "./summary.ts";
 import { runTurn, turnDigest } from "./turn.ts";
 
 export interface TrajectoryParts {
@@ -283,7 +283,7 @@ export class Trajectory {
       lastStep: ledger.lastStep,
       turns: ledger.turns,
       wallUsedMs: meter.wallUsedMs(),
-      ...(ledger.final ? { grade: withSubmitted(ledger.final) } : {}),
+      ...(ledger.final ? { grade: slimGrade(withSubmitted(ledger.final)) } : {}),
     });
     const summary = this.summary();
     await this.#life.giveBackSandbox();
@@ -305,7 +305,7 @@ export class Trajectory {
   }
 }
 
-function withSubmitted({ grade, submitted }: GradeOutcome): TrajectoryGrade {
+export function withSubmitted({ grade, submitted }: GradeOutcome): TrajectoryGrade {
   return { ...grade, submitted };
 }
 
