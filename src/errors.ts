@@ -19,9 +19,8 @@ export interface ErrorFacts {
   readonly knob?: string;
   /** With `busy`: when trying again is worth while. */
   readonly retryAfterMs?: number;
+  /** With `ended` the server adds this trajectory's summary to the details. */
   readonly trajectoryId?: string;
-  /** With `ended`: the summary of the trajectory, as src/trajectory/rollouts.ts has it. */
-  readonly summary?: unknown;
   readonly cause?: unknown;
 }
 

@@ -35,13 +35,13 @@ export class Population {
     if (past && this.#attempts.get(past.summary.attemptId) === id) this.#attempts.delete(past.summary.attemptId);
   }
 
-  /** Faults `not_found`, and `ended` with the summary. */
+  /** Faults `not_found` and `ended`. */
   live(id: string): Trajectory {
     const found = this.#live.get(id);
     if (found) return found;
     const { summary } = this.#pastOf(id);
     const message = `trajectory ${id} is over: ${summary.ending ?? "ended"}`;
-    throw new SandlotError("ended", message, { trajectoryId: id, summary });
+    throw new SandlotError("ended", message, { trajectoryId: id });
   }
 
   /** What an earlier Create with this attempt id made; fault `invalid` when that was another request. */

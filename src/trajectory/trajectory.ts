@@ -264,9 +264,8 @@ export class Trajectory {
 
   #refuseEnded(): void {
     if (!this.#end && this.state !== "ENDED") return;
-    const summary = this.summary(false);
-    const message = `trajectory ${this.id} is over: ${summary.ending ?? "being released"}`;
-    throw new SandlotError("ended", message, { trajectoryId: this.id, summary });
+    const message = `trajectory ${this.id} is over: ${this.#life.ledger.ended?.ending ?? "being released"}`;
+    throw new SandlotError("ended", message, { trajectoryId: this.id });
   }
 
   async #finish(ending: Ending, reason: string | undefined): Promise<Summary> {
