@@ -246,10 +246,18 @@ def show(line: str, *, last: bool = False) -> None:
 
 
 async def until_signal(work: Coroutine[Any, Any, int]) -> int:
-    """Ctrl-C and SIGTERM cancel the rollouts, which releases them."""
+    """Ctrl-C and SIGTERM cancel the rollouts, which releases them within seconds: a second signal changes nothing."""
     task = asyncio.ensure_future(work)
+    cancelled = False
+
+    def cancel_once() -> None:
+        nonlocal cancelled
+        if not cancelled:
+            cancelled = True
+            task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, cancel_once)
     try:
         return await task
     except asyncio.CancelledError:

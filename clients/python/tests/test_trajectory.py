@@ -3,6 +3,8 @@
 import asyncio
 import json
 import pickle
+import queue
+import threading
 import time
 
 import pytest
@@ -205,3 +207,42 @@ async def test_a_client_outside_its_block_or_its_loop_says_so(fake: Fake):
     async with client:
         with pytest.raises(RuntimeError, match="one event loop"):
             await asyncio.to_thread(lambda: asyncio.run(client.info()))
+
+
+def test_a_loop_that_shuts_down_in_the_middle_of_a_release_lets_it_finish():
+    answered = []
+
+    async def slow(request):
+        await asyncio.sleep(0.2)
+        answered.append(request)
+        return pb.ReleaseResponse()
+
+    async def rollout(client: sandlot.Client) -> None:
+        async with client.trajectory("task"):
+            pass
+
+    async def main(address: str, releases: list) -> None:
+        client = await sandlot.connect(address).__aenter__()
+        keep.append(asyncio.create_task(rollout(client)))
+        await until(lambda: releases)
+
+    async def serve(stop: threading.Event) -> None:
+        fake = Fake()
+        fake.on("Release", slow)
+        await fake.start()
+        ready.put(fake)
+        await asyncio.to_thread(stop.wait)
+        await fake.stop()
+
+    keep: list[asyncio.Task] = []
+    ready: queue.Queue[Fake] = queue.Queue()
+    stop = threading.Event()
+    server = threading.Thread(target=lambda: asyncio.run(serve(stop)))
+    server.start()
+    try:
+        fake = ready.get(timeout=10)
+        asyncio.run(main(fake.address, fake.requests["Release"]))
+    finally:
+        stop.set()
+        server.join()
+    assert answered

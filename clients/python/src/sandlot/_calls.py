@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import grpc
@@ -173,23 +173,27 @@ class _Attempts:
         return ConnectionLost(f"{self._rpc}: no answer from {self._calls.address} {waited}: {problem}")
 
 
-async def to_the_end(work: Any, grace_s: float, *, cancelled: bool = False) -> None:
+async def to_the_end(work: Callable[[], Coroutine[Any, Any, Any]], grace_s: float, *, cancelled: bool = False) -> None:
     """
     Runs clean-up that a cancellation must not cut short, and that never raises: a failure is logged. After a
     cancellation it may take `grace_s` more; then the cancellation goes on.
     """
-    task = asyncio.ensure_future(work)
-    interrupt: asyncio.CancelledError | None = None
+    task = asyncio.ensure_future(work())
     end = time.monotonic() + grace_s if cancelled else None
+    interrupt: asyncio.CancelledError | None = None
+    again = True
     while not task.done():
         try:
             await asyncio.wait([task], timeout=None if end is None else max(0.0, end - time.monotonic()))
         except asyncio.CancelledError as error:
             interrupt = error
-            end = time.monotonic() + grace_s if end is None else end
+            end = end or time.monotonic() + grace_s
         if end is not None and time.monotonic() >= end:
             task.cancel()
             break
+        if task.cancelled() and again:  # a loop that shuts down cancels every task it knows, this one too
+            again = False
+            task = asyncio.ensure_future(work())
     if task.done() and not task.cancelled() and task.exception() is not None:
         log.warning("clean-up failed, the lease will do it: %s", task.exception())
     if interrupt is not None:

@@ -46,7 +46,7 @@ class Trajectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._released is None:
-            await to_the_end(self.release(), _GRACE_S, cancelled=error is not None and not isinstance(error, Exception))
+            await to_the_end(self.release, _GRACE_S, cancelled=error is not None and not isinstance(error, Exception))
 
     async def open(self) -> Trajectory:
         """What `async with` does first. Waits while the server is busy, up to the create deadline."""
@@ -56,8 +56,11 @@ class Trajectory:
             except (asyncio.CancelledError, ConnectionLost, BusyError) as error:
                 # The server may have made it, or may still: nobody will ask for it again.
                 gone = pb.ReleaseRequest(attempt_ids=[self._request.attempt_id])
-                cleanup = self._calls.unary("Release", gone, patience_s=_GRACE_S)
-                await to_the_end(cleanup, _GRACE_S, cancelled=isinstance(error, asyncio.CancelledError))
+                await to_the_end(
+                    lambda: self._calls.unary("Release", gone, patience_s=_GRACE_S),
+                    _GRACE_S,
+                    cancelled=isinstance(error, asyncio.CancelledError),
+                )
                 raise
             self._summary = Summary._from(wire)
             self._grade = self._summary.grade
