@@ -1,5 +1,5 @@
-import { readdirSync, rmSync } from "node:fs";
-import { unlink } from "node:fs/promises";
+import { readdirSync } from "node:fs";
+import { rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Identity, isErrno, signal, waitUntilDead } from "../identity.ts";
@@ -35,9 +35,12 @@ export async function endProcesses({ identity, cgroup }: Remains): Promise<void>
 
 /** Removes what is left when the processes are gone: control groups, the runtime's state, the disk, the folder last (a later server finds by it what is left). */
 export async function removeBytes({ places, disk, cgroup, launcher }: Remains): Promise<void> {
-  rmSync(places.runtime, { recursive: true, force: true });
-  await Promise.all([cgroup?.remove(DEADLINE_MS), disk === "image" ? removeImage(places.image) : undefined]);
-  if (isSmall(places)) rmSync(places.folder, { recursive: true, force: true });
+  await Promise.all([
+    cgroup?.remove(DEADLINE_MS),
+    rm(places.runtime, { recursive: true, force: true }),
+    disk === "image" ? removeImage(places.image) : undefined,
+  ]);
+  if (isSmall(places)) await rm(places.folder, { recursive: true, force: true });
   else await removeTree(places.folder, launcher);
 }
 
