@@ -75,6 +75,12 @@ const MASKED = [
   "/proc/scsi",
   "/proc/timer_list",
   "/proc/timer_stats",
+  // Where package managers keep a host's own settings and tokens, below a folder that is shown.
+  ...["/usr/etc", "/usr/local/etc"].flatMap((folder) => [
+    `${folder}/npmrc`,
+    `${folder}/pip.conf`,
+    `${folder}/gitconfig`,
+  ]),
 ];
 const READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
