@@ -24,6 +24,8 @@ export interface Means {
   /** Programs of other people that preparation runs on the host, installed on first use. */
   readonly tools: Shelf;
   readonly interpreters: readonly Interpreter[];
+  /** A Python of this host whose pip works. */
+  readonly pip: string | undefined;
   readonly source: Source;
   readonly hostPath: string;
   readonly packageIndex: PackageIndex;

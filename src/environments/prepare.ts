@@ -16,7 +16,7 @@ import { findRepository, identifyRepository } from "./repository.ts";
 import { type Missing, resolveRequirements, type Toolchain } from "./requirements.ts";
 import { Shelf } from "./shelf.ts";
 import type { PackageIndex } from "./swebench/package-index.ts";
-import { missingForSwebench, SWEBENCH_VERSION } from "./swebench/tools.ts";
+import { findPythonWithPip, NO_PIP, SWEBENCH_VERSION } from "./swebench/tools.ts";
 
 export interface EnvironmentsOptions {
   readonly backend: Backend;
@@ -53,6 +53,7 @@ export class Environments {
   readonly #ready = new Map<string, Environment>();
   readonly #toolchains = new Map<string, Promise<Toolchains>>();
   #interpreters: Promise<readonly Interpreter[]> | undefined;
+  #pip: Promise<string | undefined> | undefined;
 
   constructor(options: EnvironmentsOptions) {
     this.#options = options;
@@ -82,19 +83,17 @@ export class Environments {
    */
   async prepare(recipe: EnvironmentRecipe, waiter: Waiter = {}): Promise<Environment> {
     const key = await this.keyOf(recipe);
-    const ready = this.#ready.get(key) ?? (await this.#load(key));
-    if (!ready) {
-      await this.#shelf.publish(
-        key,
-        (place, signal, report) => this.#make(key, recipe, place, { signal, report }),
-        waiter,
-      );
-    }
-    const environment = ready ?? (await this.#load(key));
-    if (!environment)
-      throw new SandlotError("sandbox", `environment ${key} was published and is gone: was the state folder cleaned?`);
-    await this.#shelf.touch(key);
-    return environment;
+    // What is remembered may have been removed by another process, or by hand.
+    const ready = (await this.#shelf.touch(key)) ? await this.find(key) : undefined;
+    if (ready) return ready;
+    await this.#shelf.publish(
+      key,
+      (place, signal, report) => this.#make(key, recipe, place, { signal, report }),
+      waiter,
+    );
+    const environment = await this.#load(key);
+    if (environment) return environment;
+    throw new SandlotError("sandbox", `environment ${key} was published and is gone: was the state folder cleaned?`);
   }
 
   /** An environment by its key, for a server that starts again; undefined when it is not on disk. */
@@ -138,8 +137,8 @@ export class Environments {
       (error: unknown) => [{ name: "repository", message: error instanceof Error ? error.message : String(error) }],
     );
     const swebench =
-      recipe.setup.type === "swebench"
-        ? await missingForSwebench(recipe.setup, this.#options, await this.#findInterpreters())
+      recipe.setup.type === "swebench" && (await this.#findPip()) === undefined
+        ? [{ name: "pip", message: NO_PIP }]
         : [];
     return [...missing, ...repository, ...swebench];
   }
@@ -171,6 +170,10 @@ export class Environments {
         preparedMs: Math.round(performance.now() - started),
       };
       await writeFile(join(place.folder, FILE), `${JSON.stringify(environment, null, 2)}\n`);
+    } catch (error) {
+      // Who installs what was missing need not start the server again.
+      this.#interpreters = undefined;
+      throw error;
     } finally {
       await Promise.all(pins.map((pin) => pin[Symbol.asyncDispose]()));
     }
@@ -184,6 +187,7 @@ export class Environments {
       layers: this.#layers,
       tools: this.#tools,
       interpreters: await this.#findInterpreters(),
+      pip: await this.#findPip(),
       source: await findRepository(recipe.repository, repositories),
       hostPath,
       packageIndex,
@@ -214,6 +218,18 @@ export class Environments {
       () => this.#toolchains.delete(id),
     );
     return resolved;
+  }
+
+  /** The host's own Python for installing tools and reading constants. */
+  #findPip(): Promise<string | undefined> {
+    this.#pip ??= this.#findInterpreters().then((all) => findPythonWithPip(all, this.#options.packageIndex));
+    const found = this.#pip;
+    // Only success is remembered.
+    const forget = (): void => {
+      if (this.#pip === found) this.#pip = undefined;
+    };
+    found.then((path) => path === undefined && forget(), forget);
+    return found;
   }
 
   #findInterpreters(): Promise<readonly Interpreter[]> {

@@ -65,10 +65,13 @@ export class Shelf {
     return this.#uses.has(key);
   }
 
-  /** Marks an item as used now. */
-  async touch(key: string): Promise<void> {
+  /** Marks an item as used now; false when it is not there. */
+  async touch(key: string): Promise<boolean> {
     const now = new Date();
-    await utimes(join(this.path(key), SIZE_FILE), now, now).catch(() => {});
+    return utimes(join(this.path(key), SIZE_FILE), now, now).then(
+      () => true,
+      () => false,
+    );
   }
 
   async list(): Promise<readonly Item[]> {
@@ -87,10 +90,7 @@ export class Shelf {
       await this.publish(key, make, { signal: watch.signal, onProgress: watch.report });
       const lock = await this.#lock(key, "shared", watch.signal);
       // Between the two another process may have removed it.
-      if (await this.has(key)) {
-        await this.touch(key);
-        if (lock) return lock;
-      }
+      if (lock && (await this.touch(key))) return lock;
       await lock?.[Symbol.asyncDispose]();
     }
   }

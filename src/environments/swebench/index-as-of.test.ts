@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../../../test/support/backends.ts";
 import { findInterpreters } from "../interpreters.ts";
-import { pythonWithPip } from "./tools.ts";
+import { findPythonWithPip } from "./tools.ts";
 
 const FILES = [
   {
@@ -37,7 +37,7 @@ const found = await findInterpreters({
   versionFolders: [`${process.env["HOME"]}/.pyenv/versions`],
   hostPath: "/usr/local/bin:/usr/bin",
 });
-const python = await pythonWithPip(found, { variables: {} }).catch(() => undefined);
+const python = await findPythonWithPip(found, { variables: {} });
 
 describe.skipIf(python === undefined)("an index as of a day", () => {
   let upstream: Server;

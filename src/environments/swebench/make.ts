@@ -29,7 +29,7 @@ import {
 } from "./inside.ts";
 import { type PipAccess, pipAccess } from "./package-index.ts";
 import { daysOfPackages, PackagesOfDay } from "./packages-of-day.ts";
-import { interpreterFor, pythonWithPip, readSpec, type Spec } from "./tools.ts";
+import { interpreterFor, readSpec, type Spec, withPip } from "./tools.ts";
 
 /**
  * The environment of a SWE-bench row without its image: what the official specification of its repository and version says, done in
@@ -54,11 +54,7 @@ export async function makeSwebench(
   watch.report({ stage: "packages", message: "reading the specification" });
   const spec = await readSpec(means, { setup, clone: site.clone, commit: recipe.baseCommit }, watch);
   const interpreter = interpreterFor(spec, means.interpreters);
-  const pip = await pipAccess(
-    await pythonWithPip(means.interpreters, means.packageIndex),
-    means.packageIndex,
-    watch.signal,
-  );
+  const pip = await pipAccess(withPip(means), means.packageIndex, watch.signal);
   const date = await means.git.run(["-C", site.clone, "show", "--no-patch", "--format=%cs", recipe.baseCommit]);
   const order: Order = { recipe, spec, interpreter, pip, days: daysOfPackages(date.trim()) };
 

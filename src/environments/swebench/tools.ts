@@ -7,7 +7,6 @@ import type { Watch } from "../builder.ts";
 import { CONFIG_ENV } from "../git.ts";
 import { runOnHost, tail } from "../host-command.ts";
 import { chooseInterpreter, type Interpreter } from "../interpreters.ts";
-import type { Missing } from "../requirements.ts";
 import type { Shelf } from "../shelf.ts";
 import type { PackageIndex } from "./package-index.ts";
 
@@ -35,7 +34,7 @@ export type Spec = z.infer<typeof Spec>;
 
 export interface SpecSource {
   readonly tools: Shelf;
-  readonly interpreters: readonly Interpreter[];
+  readonly pip: string | undefined;
   readonly packageIndex: PackageIndex;
   readonly hostPath: string;
 }
@@ -46,7 +45,7 @@ export async function readSpec(
   wanted: { readonly setup: SwebenchSetup; readonly clone: string; readonly commit: string },
   watch: Watch,
 ): Promise<Spec> {
-  const python = await pythonWithPip(source.interpreters, source.packageIndex);
+  const python = withPip(source);
   const packages = await installConstants(source, python, watch);
   const { setup, clone, commit } = wanted;
   const outcome = await runOnHost({
@@ -67,6 +66,11 @@ export async function readSpec(
   return Spec.parse(answer);
 }
 
+export function withPip({ pip }: Pick<SpecSource, "pip">): string {
+  if (pip !== undefined) return pip;
+  throw new SandlotError("task", NO_PIP, { knob: "interpreters" });
+}
+
 /** The interpreter that a specification asks for; any patch release of the minor version does. */
 export function interpreterFor(spec: Spec, all: readonly Interpreter[]): Interpreter {
   const minor = spec.python.split(".").slice(0, 2).join(".");
@@ -83,18 +87,8 @@ export function interpreterFor(spec: Spec, all: readonly Interpreter[]): Interpr
   );
 }
 
-/** What is known to be missing without installing anything. */
-export async function missingForSwebench(
-  _setup: SwebenchSetup,
-  host: { readonly packageIndex: PackageIndex },
-  interpreters: readonly Interpreter[],
-): Promise<readonly Missing[]> {
-  const found = await findPythonWithPip(interpreters, host.packageIndex);
-  return found === undefined ? [{ name: "pip", message: NO_PIP }] : [];
-}
-
 const SCRIPT = fileURLToPath(new URL("./read_spec.py", import.meta.url));
-const NO_PIP = "no Python 3.8 or newer with pip on this host: install one (python3-pip, or a pyenv version)";
+export const NO_PIP = "no Python 3.8 or newer with pip on this host: install one (python3-pip, or a pyenv version)";
 
 async function installConstants(source: SpecSource, python: string, watch: Watch): Promise<string> {
   const key = `swebench-${SWEBENCH_VERSION}`;
@@ -132,13 +126,7 @@ async function installConstants(source: SpecSource, python: string, watch: Watch
 }
 
 /** The executable of a Python of this host whose pip works. */
-export async function pythonWithPip(interpreters: readonly Interpreter[], index: PackageIndex): Promise<string> {
-  const found = await findPythonWithPip(interpreters, index);
-  if (found !== undefined) return found;
-  throw new SandlotError("task", NO_PIP, { knob: "interpreters" });
-}
-
-async function findPythonWithPip(
+export async function findPythonWithPip(
   interpreters: readonly Interpreter[],
   index: PackageIndex,
 ): Promise<string | undefined> {
