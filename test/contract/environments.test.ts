@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Progress } from "../../src/environments/flight.ts";
 import { Environments } from "../../src/environments/prepare.ts";
 import { EnvironmentRecipe } from "../../src/tasks/task.ts";
-import { type BusyRepository, busyRepository, git } from "../support/git-fixture.ts";
+import { type BusyRepository, busyRepository, commit, git } from "../support/git-fixture.ts";
 import { HOST_PATH, preparationOptions } from "../support/preparation.ts";
 
 let root: string;
@@ -98,6 +98,56 @@ describe("the repository of an environment", () => {
       const environment = await environments.prepare(recipe({ repository: { type: "name", name } }));
       expect(environment.seal).toBe(busy.base);
     }
+  });
+});
+
+describe("a clone that is not whole", () => {
+  const without = async (revision: string): Promise<void> => {
+    const id = await git(busy.folder, "rev-parse", revision);
+    await rm(join(busy.folder, ".git", "objects", id.slice(0, 2), id.slice(2)), { force: true });
+  };
+
+  test("may lack files of the past", async () => {
+    await git(busy.folder, "checkout", "--quiet", "trunk");
+    const first = await commit(busy.folder, { "big.bin": "once\n" }, "a big file");
+    const base = await commit(busy.folder, { "big.bin": "other\n" }, "a smaller one");
+    await without(`${first}:big.bin`);
+    const environment = await new Environments(preparationOptions(state)).prepare(recipe({ baseCommit: base }));
+    const work = join(environment.layers.at(-1) ?? "", "testbed");
+    expect(await readFile(join(work, "big.bin"), "utf8")).toBe("other\n");
+    expect((await git(work, "rev-list", "HEAD")).split("\n")).toHaveLength(5);
+  });
+
+  test("may not lack files of the base commit, and is told so", async () => {
+    await without(`${busy.base}:src/add.py`);
+    await expect(new Environments(preparationOptions(state)).prepare(recipe())).rejects.toMatchObject({
+      fault: "task",
+      message: expect.stringMatching(/partial: 1 files? /),
+    });
+    expect(await shelf()).toEqual({ published: [], making: [], locks: [] });
+  });
+
+  test("may be shallow: its history ends where the clone's does", async () => {
+    const shallow = join(root, "shallow");
+    await git(
+      root,
+      "-c",
+      "protocol.file.allow=always",
+      "clone",
+      "--quiet",
+      "--depth",
+      "1",
+      "--branch",
+      "base-tag",
+      `file://${busy.folder}`,
+      shallow,
+    );
+    const environment = await new Environments(preparationOptions(state)).prepare(
+      recipe({ repository: { type: "path", path: shallow } }),
+    );
+    const work = join(environment.layers.at(-1) ?? "", "testbed");
+    expect(await git(work, "rev-list", "HEAD")).toBe(busy.base);
+    expect(await git(work, "fsck")).toBe("");
   });
 });
 
