@@ -32,6 +32,8 @@ class Server:
     tasks: list[Path] = field(default_factory=list)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    token: str | None = None
+    """For those who clean up behind a test."""
 
     @property
     def address(self) -> str:
@@ -104,7 +106,7 @@ class Server:
         """What on this machine belongs to this server's sandboxes."""
         mark = f"sandlot-{self.instance}"
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if mark in line or str(self.state) in line]
-        cgroups = [str(path) for path in Path("/sys/fs/cgroup").glob("**/sandlot-*") if mark in str(path)]
+        cgroups = control_groups(mark)
         processes = [pid for pid in os.listdir("/proc") if pid.isdigit() and mark in _read(f"/proc/{pid}/cgroup")]
         sandboxes = [path.name for path in (self.state / "sandboxes").glob("*")] if (self.state / "sandboxes").exists() else []
         loops = [line for line in _run("losetup", "-a").splitlines() if str(self.state) in line]
@@ -113,6 +115,11 @@ class Server:
     def remove(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def control_groups(mark: str) -> list[str]:
+    """Those whose name begins so. Others come and go while this looks."""
+    return [os.path.join(folder, name) for folder, names, _ in os.walk("/sys/fs/cgroup") for name in names if name.startswith(mark)]
 
 
 def _read(path: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sandlot
 from raw import TASK
-from server import Server
+from server import Server, control_groups
 
 SMALL = {"memory_mib": 256, "pids": 64, "disk_mib": 64, "command_ms": 5000}
 
@@ -84,7 +84,7 @@ def test_a_valid_0_is_all_that_comes_of_a_policy_that(shared: Server, isolated: 
 
 def gone(name: str) -> bool:
     """No process, control group or folder of a sandbox is left."""
-    Server.wait_until(lambda: not [path for path in Path("/sys/fs/cgroup").glob(f"**/{name}*")], f"the control groups of {name} to go", 10)
+    Server.wait_until(lambda: not control_groups(name), f"the control groups of {name} to go", 10)
     return not any(name in read(Path(f"/proc/{pid}/cgroup")) for pid in os.listdir("/proc") if pid.isdigit())
 
 

@@ -10,7 +10,7 @@ import type { Cgroups } from "./cgroup.ts";
 import { bundleConfig } from "./config.ts";
 import type { HostRootfs } from "./host-rootfs.ts";
 import type { ImageTemplates } from "./image.ts";
-import type { Launcher } from "./launcher.ts";
+import { type Launcher, UNIFIED } from "./launcher.ts";
 import { type ImageMount, mountScript, type Overlay, rootOverlay } from "./mounts.ts";
 import { MAX_VIEWS, ownFolders, type Places } from "./places.ts";
 
@@ -106,6 +106,7 @@ async function launch(ground: Ground, making: Making, record: SandboxRecord): Pr
     argv: ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
     open: [places.control, ground.runnerPath],
     timeoutMs: LAUNCH_MS,
+    ...(ground.cgroups?.hybrid ? { scratch: join(UNIFIED, cgroupPath(ground.instance, spec.id)) } : {}),
   });
   if (code === 0) return;
   const log = await readFile(places.log, "utf8").catch(() => "");

@@ -1,6 +1,6 @@
 /** The launcher's own program; see launcher.ts. It is started with a channel to its parent and ends, with all that it started, when that closes. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, openSync, rmSync } from "node:fs";
 import type { Launch, Launched } from "./launcher.ts";
 
 const running = new Set<ChildProcess>();
@@ -39,6 +39,7 @@ function run(launch: Launch, done: (launched: Launched) => void): void {
       clearTimeout(timer);
       running.delete(child);
       answer(code, note);
+      if (launch.scratch !== undefined) rmSync(launch.scratch, { recursive: true, force: true });
     });
     child.once("error", (error) => settle(null, error.message));
     child.once("close", (code) => settle(code));

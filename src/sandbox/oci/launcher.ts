@@ -6,6 +6,8 @@ export interface Launch {
   readonly argv: readonly string[];
   readonly open: readonly string[];
   readonly timeoutMs: number;
+  /** What the program leaves where only the launcher and its programs look: removed at its end. */
+  readonly scratch?: string;
 }
 
 export interface Launched {
@@ -82,5 +84,7 @@ export class Launcher {
 }
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** Where the second hierarchy of a hybrid host is, and for the launcher a small file system in memory. */
+export const UNIFIED = "/sys/fs/cgroup/unified";
 const HIDE_UNIFIED =
   "umount /sys/fs/cgroup/unified 2>/dev/null; mount -t tmpfs -o size=1m none /sys/fs/cgroup/unified || exit 1;";
