@@ -80,5 +80,10 @@ test(`no file is longer than ${MAX_LINES} lines`, () => {
   expect(long.map(({ path }) => path)).toEqual([]);
 });
 
+test("the oldest Node that is supported can read every file", () => {
+  const newer = product.filter(({ text }) => /^\s*(await )?using \w+ =|\bAsyncDisposableStack\b/m.test(text));
+  expect(newer.map(({ path }) => path)).toEqual([]);
+});
+
 const top = (path: string): string => path.split("/")[0] ?? "";
 const rank = (name: string): number => ORDER.findIndex((row) => row.includes(name));

@@ -43,20 +43,38 @@ const GRADING_QUEUE = Number.MAX_SAFE_INTEGER;
 
 /** Takes the state folder, opens the backend, reconciles. What was opened before a failure is closed again. */
 export async function openStack(settings: Settings, log: Logger): Promise<Stack> {
+  const opened: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (let last = opened.pop(); last; last = opened.pop()) await last();
+  };
+  return open(settings, log, opened).then(
+    (stack) => ({ ...stack, [Symbol.asyncDispose]: close }),
+    async (error: unknown) => {
+      await close();
+      throw error;
+    },
+  );
+}
+
+/** What has to be closed again goes into `opened`, in the order of opening. */
+async function open(
+  settings: Settings,
+  log: Logger,
+  opened: (() => Promise<void>)[],
+): Promise<Omit<Stack, typeof Symbol.asyncDispose>> {
   const { config, stateDir } = settings;
-  await using opened = new AsyncDisposableStack();
   const catalog = await readCatalog(settings);
   const lock = await lockState(stateDir);
-  opened.defer(() => lock.release());
+  opened.push(async () => lock.release());
   const instance = instanceOf(stateDir);
   const backend = await openOwnBackend(settings, instance);
-  opened.defer(() => backend.close());
+  opened.push(() => backend.close());
   const newId = () => newSandboxId(instance);
   const environments = openEnvironments(settings, backend, newId);
   await environments.sweep();
   const gradingSlots = gradingAdmission(settings);
   const judge = new Judge({ workers: slotsOfGrading(settings) });
-  opened.defer(() => judge.close());
+  opened.push(() => judge.close());
   const defaults = toLimits(config.limits.defaults);
   const grader = new Grader({ backend, judge, newId, limits: ofSandbox(defaults), serverVersion: VERSION });
   const failed = (err: unknown): void => log.error({ err }, "work behind the calls failed");
@@ -71,15 +89,9 @@ export async function openStack(settings: Settings, log: Logger): Promise<Stack>
     environmentsMaxBytes: config.environments.max_gib * 2 ** 30,
     failed,
   });
-  opened.defer(() => rollouts.close());
+  opened.push(() => rollouts.close());
   log.info({ instance, stateDir, backend: backend.name, ...rollouts.reconciled }, "opened");
-  const stack = opened.move();
-  return {
-    rollouts,
-    stateDir,
-    announce: (address) => lock.announce(address),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  };
+  return { rollouts, stateDir, announce: (address) => lock.announce(address) };
 }
 
 /** The backend of the settings, on their state folder. Its sandboxes see nothing of this install, which holds gold patches, nor of tasks and clones. */

@@ -31,8 +31,8 @@ export async function withClient<T>(
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   try {
     if (flags.server !== undefined) {
-      using client = disposable(connect(flags.server, flags.token ?? process.env["SANDLOT_TOKEN"]));
-      return await work(client, stop.signal);
+      const client = connect(flags.server, flags.token ?? process.env["SANDLOT_TOKEN"]);
+      return await work(client, stop.signal).finally(() => client.close());
     }
     return await withOwnServer(flags, (client) => work(client, stop.signal));
   } finally {
@@ -43,23 +43,17 @@ export async function withClient<T>(
 async function withOwnServer<T>(flags: StackFlags, work: (client: Client) => Promise<T>): Promise<T> {
   const settings = readSettings(flags);
   const log = openLog("warn", settings.credentials);
-  await using stack = await openStack(settings, log);
+  const stack = await openStack(settings, log);
   const token = randomBytes(24).toString("base64url");
-  const server = await listen({
-    address: "127.0.0.1:0",
-    tokens: [{ token, scopes: ["admin"] }],
-    rollouts: stack.rollouts,
-    version: VERSION,
-    log,
-  });
+  const tokens = [{ token, scopes: ["admin"] }] as const;
   try {
-    using client = disposable(connect(server.address, token));
-    return await work(client);
+    const server = await listen({ address: "127.0.0.1:0", tokens, rollouts: stack.rollouts, version: VERSION, log });
+    const client = connect(server.address, token);
+    return await work(client).finally(() => {
+      client.close();
+      return server.close(0);
+    });
   } finally {
-    await server.close(0);
+    await stack[Symbol.asyncDispose]();
   }
-}
-
-function disposable(client: Client): Client & Disposable {
-  return Object.assign(client, { [Symbol.dispose]: () => client.close() });
 }

@@ -34,6 +34,8 @@ export interface Provenance {
 
 /** Where the time of a grade went; its sum is the whole. */
 export interface GradeTimings {
+  /** Waiting for a grading slot. */
+  readonly queuedMs: number;
   readonly submissionMs: number;
   readonly sandboxMs: number;
   readonly applyMs: number;

@@ -33,7 +33,9 @@ export interface GradeRequest {
   readonly signal: AbortSignal;
   /** Default: a new one. */
   readonly id?: string;
+  /** Spent before, for the record. */
   readonly submissionMs?: number;
+  readonly queuedMs?: number;
 }
 
 interface Finding {
@@ -43,6 +45,11 @@ interface Finding {
   readonly verdict?: Verdict;
   readonly run?: OfficialRun;
   readonly verdictMs?: number;
+}
+
+/** Whether a submission needs a run at all: an empty or a refused one is judged as it is. */
+export function needsRun({ patch, refused }: Submission): boolean {
+  return refused === undefined && patch.length > 0;
 }
 
 /** Judges submissions. Fails closed: what is not a verdict on a whole log is never a 1, and what the graded code did not cause is never a 0. */
@@ -200,7 +207,7 @@ function countTests({ failToPass, passToPass }: Verdict): Grade["tests"] {
   return { FAIL_TO_PASS: count(failToPass), PASS_TO_PASS: count(passToPass) };
 }
 
-function timingsOf({ submissionMs = 0 }: GradeRequest, { run, verdictMs = 0 }: Finding): GradeTimings {
+function timingsOf({ submissionMs = 0, queuedMs = 0 }: GradeRequest, { run, verdictMs = 0 }: Finding): GradeTimings {
   const { sandboxMs, applyMs, testMs } = run?.timings ?? { sandboxMs: 0, applyMs: 0, testMs: 0 };
-  return { submissionMs, sandboxMs, applyMs, testMs, verdictMs };
+  return { queuedMs, submissionMs, sandboxMs, applyMs, testMs, verdictMs };
 }

@@ -26,8 +26,8 @@ export function writeRecord(path: string, record: SandboxRecord): void {
 /** Undefined when there is none, or a torn one: then it was never ready. */
 export async function readRecord(path: string): Promise<SandboxRecord | undefined> {
   try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-    const value: unknown = JSON.parse(await file.readFile("utf8"));
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const value: unknown = JSON.parse(await file.readFile("utf8").finally(() => file.close()));
     const known = typeof value === "object" && value !== null && "version" in value && value.version === 1;
     return known ? (value as SandboxRecord) : undefined; // written by writeRecord only, in a folder of our own
   } catch {

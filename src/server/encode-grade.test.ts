@@ -27,7 +27,7 @@ const GRADE: Grade = {
     ...{ environmentKey: "k", baseCommit: "b", seal: "s", rule: "r", parser: "p" },
     ...{ patchSha256: "1", logSha256: "2", backend: "oci", serverVersion: "0" },
   },
-  timings: { submissionMs: 1, sandboxMs: 2, applyMs: 3, testMs: 4.4, verdictMs: 5 },
+  timings: { queuedMs: 6, submissionMs: 1, sandboxMs: 2, applyMs: 3, testMs: 4.4, verdictMs: 5 },
 };
 
 const encoded = (grade: Grade, scopes: Scopes) => create(GradeSchema, encodeGrade(grade, scopes));

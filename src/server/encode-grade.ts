@@ -56,11 +56,12 @@ function encodeProvenance({ environmentKey, ...same }: Provenance): MessageInitS
 
 function encodeGradeTimings(timings: GradeTimings): MessageInitShape<typeof TimingsSchema> {
   const whole = Object.values(timings).reduce((sum: number, part: number) => sum + part, 0);
-  const { sandboxMs, applyMs, testMs } = timings;
+  const { queuedMs, sandboxMs, applyMs, testMs } = timings;
   return {
+    queuedMs: uint32(queuedMs),
     sandboxMs: uint32(sandboxMs),
     commandMs: uint32(applyMs + testMs),
-    gradeMs: uint32(whole),
+    gradeMs: uint32(whole - queuedMs),
     serverMs: uint32(whole),
   };
 }

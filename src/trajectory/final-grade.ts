@@ -49,6 +49,7 @@ async function takeOnce(life: Life, gradeId: string): Promise<Submission> {
   const taken = life.ledger.submissions.get(gradeId);
   if (taken) return restore(taken);
   if (!life.sandbox) throw new SandlotError("sandbox", "the sandbox was lost before its work tree could be read");
+  const began = performance.now();
   const submission = await life.judge.takeSubmission(life.sandbox, life.ledger.created.environment, life.ending);
   const { patch, leftOut, refused } = submission;
   life.write({
@@ -57,6 +58,7 @@ async function takeOnce(life: Life, gradeId: string): Promise<Submission> {
     gradeId,
     patchBase64: Buffer.from(patch).toString("base64"),
     leftOut,
+    tookMs: performance.now() - began,
     ...(refused ? { refused: refused.outcome, reason: refused.reason } : {}),
   });
   return submission;
@@ -65,8 +67,10 @@ async function takeOnce(life: Life, gradeId: string): Promise<Submission> {
 async function judgeOnce(life: Life, intent: GradeIntent, submission: Submission): Promise<GradeOutcome> {
   const { gradeId, key, final, submitted } = intent;
   const { environment, limits } = life.ledger.created;
+  const submissionMs = life.ledger.submissions.get(gradeId)?.tookMs ?? 0;
   const grade = await life.judge.judge(life.task, environment, submission, {
     gradeMs: limits.gradeMs,
+    submissionMs,
     signal: life.ending,
   });
   const outcome: GradeOutcome = { type: "grade", at: Date.now(), gradeId, key, final, submitted, grade };

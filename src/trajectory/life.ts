@@ -24,7 +24,7 @@ export interface Judge {
     task: Task,
     environment: Environment,
     submission: Submission,
-    options: { readonly gradeMs: number; readonly signal: AbortSignal },
+    options: { readonly gradeMs: number; readonly submissionMs: number; readonly signal: AbortSignal },
   ): Promise<Grade>;
 }
 

@@ -103,6 +103,7 @@ export interface SubmissionTaken extends Stamp {
   readonly gradeId: string;
   readonly patchBase64: string;
   readonly leftOut: readonly string[];
+  readonly tookMs: number;
   /** Set when there is nothing to run: the judgement is already clear. */
   readonly refused?: "POLICY_BROKE_SANDBOX" | "SUBMISSION_TOO_LARGE";
   readonly reason?: string;

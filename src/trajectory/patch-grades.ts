@@ -74,7 +74,7 @@ export class PatchGrades {
         task,
         environment,
         { patch, leftOut: [] },
-        { gradeMs: gradeMs || task.grader.timeoutMs, signal },
+        { gradeMs: gradeMs || task.grader.timeoutMs, submissionMs: 0, signal },
       );
     } finally {
       this.#environments.release(environment.key);
