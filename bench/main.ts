@@ -3,7 +3,9 @@ import { type Row, table } from "./measure.ts";
 import { benchSandbox } from "./sandbox.ts";
 import { benchTax } from "./tax.ts";
 
-const BENCHES: Readonly<Record<string, (say: (line: string) => void) => Promise<Row[]>>> = {
+type Say = (line: string) => void;
+
+const BENCHES: Readonly<Record<string, (say: Say) => Promise<Row[]>>> = {
   sandbox: benchSandbox,
   tax: benchTax,
   all: async (say) => [...(await benchSandbox(say)), ...(await benchTax(say))],
@@ -11,13 +13,14 @@ const BENCHES: Readonly<Record<string, (say: (line: string) => void) => Promise<
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
+  strict: false,
   options: { json: { type: "boolean", default: false } },
 });
-const bench = BENCHES[positionals[0] ?? ""];
+const bench = positionals.length === 1 ? BENCHES[positionals[0] ?? ""] : undefined;
 if (!bench) {
   process.stderr.write(`usage: scripts/bench NAME [--json], NAME one of ${Object.keys(BENCHES).join(", ")}\n`);
   process.exit(2);
 }
 const rows = await bench((line) => process.stderr.write(`${line}\n`));
-for (const row of rows) if (values.json) process.stdout.write(`${JSON.stringify(row)}\n`);
-if (!values.json) process.stdout.write(`${table(rows)}\n`);
+for (const row of rows) if (values["json"]) process.stdout.write(`${JSON.stringify(row)}\n`);
+if (!values["json"]) process.stdout.write(`${table(rows)}\n`);
