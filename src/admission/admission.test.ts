@@ -71,6 +71,19 @@ test("a group of known size is admitted together or waits together", async () =>
   expect(admitted).toEqual(["single", "g1", "g2"]);
 });
 
+test("a full line holds no half of a group whose other half is turned away", async () => {
+  const slots = admission({ pools: { default: { slots: 2, queue: 3, priority: 50 } } });
+  const { ask, admitted, failures, leases, settle } = watch(slots);
+  for (const key of ["x", "y"]) ask(key);
+  for (const id of ["a", "b", "c"]) ask(`${id}1`, { group: { id, size: 2 } });
+  for (const id of ["a", "b", "c"]) ask(`${id}2`, { group: { id, size: 2 } });
+  await settle();
+  expect(failures).toHaveLength(2); // both halves of c
+  for (const lease of [...leases]) lease.release();
+  await settle();
+  expect(admitted).toEqual(["x", "y", "a1", "a2"]);
+});
+
 test("a group larger than the pool is invalid", async () => {
   const { ask, failures, settle } = watch(admission());
   ask("a", { group: { id: "g", size: 3 } });

@@ -80,7 +80,7 @@ export class Admission {
           knob: `pools.${pool}.slots`,
         },
       );
-    if (line.length >= queue && !this.#free(pool)) throw this.#busy(pool, line.length);
+    if (!line.takes(request.group, queue) && !this.#free(pool)) throw this.#busy(pool, line.length);
     await this.#wait(line, request);
     return this.#lease(pool);
   }

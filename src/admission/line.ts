@@ -13,7 +13,8 @@ export interface Waiter {
 /** Who goes together. A gang waits until it is complete, or its patience is over. */
 interface Party {
   readonly members: Waiter[];
-  readonly missing: () => boolean;
+  /** Members that are waited for. */
+  readonly awaited: () => number;
   /** The group's id. */
   readonly gang?: string;
 }
@@ -45,11 +46,18 @@ export class Line {
     return this.#head()?.party.members.length ?? 0;
   }
 
+  /** Whether one more may wait where `bound` may. A gang has places for all its members from the first on: else a full line of halves would wait for halves that are turned away. */
+  takes(group: Group | undefined, bound: number): boolean {
+    if (group && this.#gangs.has(group.id)) return true;
+    const kept = [...this.#gangs.values()].reduce((sum, { party }) => sum + party.awaited(), 0);
+    return this.#length + kept < bound;
+  }
+
   join(waiter: Waiter): void {
     this.#length += 1;
     const { group, owner } = waiter;
     if (!group || group.size <= 1 || this.#gone.has(group.id))
-      this.#append(owner, { members: [waiter], missing: () => false });
+      this.#append(owner, { members: [waiter], awaited: () => 0 });
     else {
       const gang = this.#gangs.get(group.id);
       if (gang) gang.party.members.push(waiter);
@@ -87,7 +95,7 @@ export class Line {
   /** The party whose turn it is. */
   #head(): { owner: string; party: Party } | undefined {
     for (const [owner, parties] of this.#owners) {
-      const party = parties.find(({ missing }) => !missing());
+      const party = parties.find(({ awaited }) => awaited() === 0);
       if (party) return { owner, party };
     }
     return undefined;
@@ -95,7 +103,11 @@ export class Line {
 
   #found(waiter: Waiter, { id, size }: Group): void {
     let patient = true;
-    const party: Party = { gang: id, members: [waiter], missing: () => patient && party.members.length < size };
+    const party: Party = {
+      gang: id,
+      members: [waiter],
+      awaited: () => (patient ? Math.max(0, size - party.members.length) : 0),
+    };
     const timer = setTimeout(() => {
       patient = false;
       this.#changed();
