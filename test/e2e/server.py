@@ -66,6 +66,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # Ctrl-C is for who drives it
                 env={**os.environ, "CRASH_AT": crash_at, **(environment or {})},
             )
         self.wait_until(lambda: ready.exists() or self.ended, "the server to be ready")
@@ -104,13 +105,21 @@ class Server:
 
     def leftovers(self) -> dict[str, list[str]]:
         """What on this machine belongs to this server's sandboxes."""
-        mark = f"sandlot-{self.instance}"
-        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if mark in line or str(self.state) in line]
-        cgroups = control_groups(mark)
-        processes = [pid for pid in os.listdir("/proc") if pid.isdigit() and mark in _read(f"/proc/{pid}/cgroup")]
-        sandboxes = [path.name for path in (self.state / "sandboxes").glob("*")] if (self.state / "sandboxes").exists() else []
-        loops = [line for line in _run("losetup", "-a").splitlines() if str(self.state) in line]
-        return {"mounts": mounts, "cgroups": cgroups, "processes": processes, "sandboxes": sandboxes, "loops": loops}
+        state = str(self.state)
+        mark = f"sandlot-{self.instance}" if (self.state / "instance").exists() else state
+
+        def ours(text: str) -> bool:
+            return mark in text or state in text
+
+        pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
+        return {
+            # Each in the mount namespace that has it, so that one outside this one is seen too.
+            "mounts": sorted({line.split()[4] for pid in ["self", *pids] for line in _read(f"/proc/{pid}/mountinfo").splitlines() if ours(line)}),
+            "cgroups": control_groups(mark),
+            "processes": [pid for pid in pids if ours(_traces(pid)) and pid != str(self.process.pid if self.process else "")],
+            "sandboxes": [str(path.relative_to(self.state)) for folder in ("sandboxes", "runtime") for path in (self.state / folder).glob("*")],
+            "loops": [line for line in _run("losetup", "-a").splitlines() if state in line],
+        }
 
     def remove(self) -> None:
         self.kill()
@@ -122,9 +131,18 @@ def control_groups(mark: str) -> list[str]:
     return [os.path.join(folder, name) for folder, names, _ in os.walk("/sys/fs/cgroup") for name in names if name.startswith(mark)]
 
 
+def _traces(pid: str) -> str:
+    """Where a process shows whose it is: its cgroup, and on a backend without one its command and where it works."""
+    try:
+        place = os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        place = ""
+    return _read(f"/proc/{pid}/cgroup") + _read(f"/proc/{pid}/cmdline") + place
+
+
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(errors="replace")
     except OSError:
         return ""
 
