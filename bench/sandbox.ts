@@ -57,9 +57,9 @@ async function latencies(setting: Setting): Promise<Row[]> {
     for (let round = 0; round < ROUNDS; round++) {
       say(`round ${round + 1} of ${ROUNDS}`);
       if (peer) await dockerRound(peer, theirs);
-      await ourRound(cold, ours.cold, ours);
+      await ourRound(cold, ours.cold, ours, 10);
+      await ourRound(warm, ours.warm, ours, 0);
       await refilled();
-      await ourRound(warm, ours.warm, ours);
     }
   } finally {
     await cold.stop();
@@ -78,10 +78,11 @@ async function ourRound(
   server: OurServer,
   creates: number[],
   times: { execute: number[]; release: number[] },
+  executes: number,
 ): Promise<void> {
   const made = await timed(() => server.create());
   creates.push(made.ms);
-  for (let i = 0; i < 10; i++) times.execute.push((await timed(() => server.bash(made.value.id, "true"))).ms);
+  for (let i = 0; i < executes; i++) times.execute.push((await timed(() => server.bash(made.value.id, "true"))).ms);
   times.release.push((await timed(() => server.release(made.value.id))).ms);
 }
 
@@ -95,9 +96,9 @@ async function dockerRound(
   times.release.push((await timed(() => peer.remove(made.value))).ms);
 }
 
-/** Time for the warm pool to fill again. */
+/** Time for the warm pool to fill again, so that nothing is made while something else is timed. */
 async function refilled(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await new Promise((resolve) => setTimeout(resolve, 500));
 }
 
 /** Many alive at once: the time to get there, what they weigh, and how quick a command is then. */

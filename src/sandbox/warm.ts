@@ -27,6 +27,7 @@ export class WarmPool {
   /** Least recently taken first. */
   readonly #kinds = new Map<string, Kind>();
   #filling: Promise<void> | undefined;
+  #refill: NodeJS.Timeout | undefined;
   readonly #stop = new AbortController();
 
   constructor(options: WarmPoolOptions) {
@@ -50,7 +51,7 @@ export class WarmPool {
         next = kind.ready.shift();
       }
     }
-    this.#fill();
+    this.#refill ??= setTimeout(() => this.#fill(), REFILL_MS);
     return taken;
   }
 
@@ -70,6 +71,7 @@ export class WarmPool {
   /** Removes all, and makes no more. Resolves when they are gone. */
   async drain(): Promise<void> {
     this.#stop.abort(new Error("the warm pool is drained"));
+    clearTimeout(this.#refill);
     await this.#filling;
     const all = [...this.#kinds.values()].flatMap((kind) => kind.ready.splice(0));
     this.#kinds.clear();
@@ -77,6 +79,7 @@ export class WarmPool {
   }
 
   #fill(): void {
+    this.#refill = undefined;
     this.#filling ??= this.#fillAll().finally(() => {
       this.#filling = undefined;
     });
@@ -127,6 +130,8 @@ export class WarmPool {
 }
 
 const MAX_KINDS = 256;
+/** Whoever takes one is answered before the next is made. */
+const REFILL_MS = 10;
 
 function keyOf({ id: _, env, ...rest }: SandboxSpec): string {
   const sorted = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1));
