@@ -171,6 +171,28 @@ for (const variant of isolating) {
       expect(status).toMatch(/^Seccomp:\s+2$/m);
     });
 
+    test("no socket but local ones, internet ones and netlink can be made, whatever the upper bits of the number say", async () => {
+      const families = [40, 40 + 2 ** 32, 38, 38 + 2 ** 33, 31];
+      const script = `for (${families.join(", ")}) { print syscall(${SYSCALLS.socket}, $_, 1, 0) < 0 ? "no " : "$_ " }`;
+      expect((await bash(sandbox, `perl -e '${script}'`)).stdout).toBe("no ".repeat(families.length));
+      const usual = [1, 2, 10].map((family) => `socket(my $s${family}, ${family}, 2, 0) ? 1 : 0`);
+      expect((await bash(sandbox, `perl -e 'print ${usual.join(", ")}'`)).stdout).toBe("111");
+    });
+
+    test("a command cannot limit the sandbox's first process, and can limit itself", async () => {
+      await withSandbox({}, async (victim) => {
+        // No processor time: the kernel ends who has used more.
+        const on = (pid: string): string => `print syscall(${SYSCALLS.prlimit64}, ${pid}, 0, $none, 0), " "`;
+        const script = `$none = pack("QQ", 0, 0); ${on("1")}; ${on("1 + 2 ** 32")}; ${on("getppid")}`;
+        const result = await bash(victim, `perl -e '${script}'`);
+        expect(result.stdout).toBe("-1 -1 -1 ");
+        await bash(victim, "for n in 1 2 3 4 5 6 7 8; do head -c 50000000 /dev/zero; done", { timeoutMs: 30_000 });
+        expect(
+          (await bash(victim, "ulimit -n 100; ulimit -n; prlimit --pid 1 --cpu -o SOFT --noheadings")).stdout,
+        ).toBe("100\nunlimited\n");
+      });
+    });
+
     test("links and FIFOs in place of files lead nowhere", async () => {
       writeFileSync(join(place.stateDir, "outside"), "the host's");
       await bash(
@@ -250,3 +272,5 @@ function pidOf(place: Place, id: string): number {
   const record: unknown = JSON.parse(readFileSync(join(place.stateDir, "sandboxes", id, "sandbox.json"), "utf8"));
   return (record as { identity: { pid: number } }).identity.pid;
 }
+
+const SYSCALLS = process.arch === "arm64" ? { socket: 198, prlimit64: 261 } : { socket: 41, prlimit64: 302 };
