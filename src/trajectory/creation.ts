@@ -40,11 +40,10 @@ export class Creations {
     }
   }
 
-  /** Takes Creates out of the queue; how many there were. */
-  cancel(which: (call: CreateCall) => boolean): number {
+  /** Takes Creates out of the queue; how many there were. `why`: what they answer. */
+  cancel(which: (call: CreateCall) => boolean, why: (call: CreateCall) => SandlotError = released): number {
     const found = [...this.#pending.values()].filter(({ call }) => which(call));
-    for (const { abort, call } of found)
-      abort.abort(new SandlotError("ended", `attempt "${call.attemptId}" was released while it waited`));
+    for (const { abort, call } of found) abort.abort(why(call));
     return found.length;
   }
 
@@ -70,6 +69,10 @@ export class Creations {
     pending.orphan = setTimeout(give, ORPHAN_MS);
     pending.orphan.unref();
   }
+}
+
+function released({ attemptId }: CreateCall): SandlotError {
+  return new SandlotError("ended", `attempt "${attemptId}" was released while it waited`);
 }
 
 /** All of a Create but its attempt id. */

@@ -15,7 +15,7 @@ export interface OpenRollouts extends Rollouts {
   readonly reconciled: Reconciled;
   /** Refuses new work and waits, at most so long, for running steps and Creates. */
   drain(atMostMs: number): Promise<void>;
-  /** Removes the warm pool and stops looking after leases; live trajectories stay for the next start. */
+  /** Writes nothing more, removes the warm pool and stops looking after leases; live trajectories stay for the next start. */
   close(): Promise<void>;
 }
 
@@ -44,6 +44,7 @@ export async function openRollouts(options: RolloutsOptions): Promise<OpenRollou
       clearTimeout(timer);
     },
     async close() {
+      registry.leave();
       clearInterval(sweeping);
       clearInterval(collecting);
       patchGrades.close();

@@ -1,9 +1,9 @@
-import { SandlotError } from "../errors.ts";
 import type { Grade } from "../grading/grade.ts";
 import type { Task } from "../tasks/task.ts";
 import { schemasOf } from "../tools/table.ts";
 import { type BirthParts, Births } from "./birth.ts";
 import { attemptDigest, Creations } from "./creation.ts";
+import { draining } from "./draining.ts";
 import { carries, page } from "./listing.ts";
 import type { PatchGrades } from "./patch-grades.ts";
 import { Population } from "./population.ts";
@@ -193,7 +193,12 @@ export class Registry implements Rollouts {
   /** From now on nothing new is begun. */
   drain(): void {
     this.#draining = true;
-    this.#creations.cancel(() => true);
+    this.#creations.cancel(() => true, draining);
+  }
+
+  /** From now on nothing is journalled: what still runs belongs to the next server. */
+  leave(): void {
+    for (const trajectory of this.population.alive) trajectory.leave();
   }
 
   /** Resolves when no step runs and no Create is under way. */
@@ -228,11 +233,6 @@ export class Registry implements Rollouts {
   }
 
   #refuseDraining(): void {
-    if (this.#draining)
-      throw new SandlotError(
-        "draining",
-        "this server is about to stop: try again there when it is back, or at another one",
-        { retryAfterMs: 1000 },
-      );
+    if (this.#draining) throw draining();
   }
 }

@@ -3,6 +3,7 @@ import type { OutputChunk, Sandbox } from "../sandbox/sandbox.ts";
 import type { Task } from "../tasks/task.ts";
 import { Meter, spent } from "./budget.ts";
 import { Calls, type Fence } from "./calls.ts";
+import { draining } from "./draining.ts";
 import { FINAL, finalize, lookNow } from "./final-grade.ts";
 import type { Journal, Position } from "./journal.ts";
 import { type Ledger, openIntents, post } from "./ledger.ts";
@@ -53,6 +54,7 @@ export class Trajectory {
   #queuedSteps = 0;
   #queuedTurns = 0;
   #end: Promise<Summary> | undefined;
+  #left = false;
 
   constructor({ ledger, journal, sandbox, task, judge, freed, over }: TrajectoryParts) {
     this.id = ledger.created.id;
@@ -231,6 +233,11 @@ export class Trajectory {
     }
   }
 
+  /** The server stops: from now on nothing is journalled and nothing ends it, so that the next server finds it as it is and carries on with what was begun. */
+  leave(): void {
+    this.#left = true;
+  }
+
   close(): void {
     this.#journal.close();
   }
@@ -259,7 +266,7 @@ export class Trajectory {
 
   /** Infrastructure that fails ends the trajectory. */
   #failed(error: unknown): void {
-    if (isFault(error, "sandbox")) void this.end("INFRA", error.message).catch(() => undefined); // the caller has the first error
+    if (isFault(error, "sandbox") && !this.#left) void this.end("INFRA", error.message).catch(() => undefined); // the caller has the first error
   }
 
   #refuseEnded(): void {
@@ -297,6 +304,7 @@ export class Trajectory {
   }
 
   #write(line: Line): Position {
+    if (this.#left) throw draining();
     if (this.#life.ledger.ended) this.#refuseEnded();
     const position = this.#journal.append(line);
     post(this.#life.ledger, line, position);

@@ -25,22 +25,22 @@ def memory_mib(server: Server) -> float:
     return int(Path(f"/proc/{server.process.pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
 
 
-@pytest.mark.parametrize(("slots", "queue"), [(1000, 4096), (24, 64)], ids=["room for all", "a small pool with a short line"])
-def test_512_creates_at_once_from_8_processes_are_all_served(own: Server, isolated: None, slots: int, queue: int) -> None:
+@pytest.mark.parametrize(("slots", "queue", "each"), [(1000, 4096, 64), (24, 64, 32)], ids=["512 with room for all", "256 with a small pool and a short line"])
+def test_creates_at_once_from_8_processes_are_all_served(own: Server, isolated: None, slots: int, queue: int, each: int) -> None:
     own.config = f"pools: {{ default: {{ slots: {slots}, queue: {queue} }} }}\n"
     own.start()
     asyncio.run(prepared(own))
     before, highest, begun = memory_mib(own), 0.0, time.monotonic()
-    clients = [subprocess.Popen([sys.executable, str(MANY), own.address, str(number), "64"], stdout=subprocess.PIPE, text=True) for number in range(8)]
+    clients = [subprocess.Popen([sys.executable, str(MANY), own.address, str(number), str(each)], stdout=subprocess.PIPE, text=True) for number in range(8)]
     while any(client.poll() is None for client in clients):
         highest = max(highest, memory_mib(own))
         assert time.monotonic() - begun < 240
         time.sleep(0.1)
     reports = [json.loads(client.communicate()[0]) for client in clients]
-    assert [report["answers"] for report in reports] == [{"OK 42": 64}] * 8
+    assert [report["answers"] for report in reports] == [{"OK 42": each}] * 8
     assert highest - before < 400, f"{before:.0f} MiB before, {highest:.0f} at most"
     assert asyncio.run(used(own)) == (0, 0)
-    print(f"512 creates in {time.monotonic() - begun:.1f} s, slowest {max(report['slowest_s'] for report in reports)} s, server {before:.0f} to {highest:.0f} MiB")
+    print(f"{8 * each} creates in {time.monotonic() - begun:.1f} s, slowest {max(report['slowest_s'] for report in reports)} s, server {before:.0f} to {highest:.0f} MiB")
 
 
 async def prepared(server: Server) -> None:
