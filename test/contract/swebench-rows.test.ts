@@ -14,10 +14,10 @@ import { leftovers } from "../support/leftovers.ts";
 import { HOST_PATH, preparationOptions } from "../support/preparation.ts";
 
 /**
- * Real rows, prepared from the official constants and played with the official script. Clones of the public repositories lie as <owner>__<name>[.git] in the folders of
+ * Real rows, prepared from the official constants and played with the official script. Clones of the public repositories lie as <owner>__<name>[.git] in the folder
  * SANDLOT_REPOSITORIES, the rows in SANDLOT_DATA. SANDLOT_ROWS names others.
  */
-const clones = (process.env["SANDLOT_REPOSITORIES"] ?? "").split(":").filter((folder) => folder !== "");
+const clones = process.env["SANDLOT_REPOSITORIES"] ? [process.env["SANDLOT_REPOSITORIES"]] : [];
 const data = process.env["SANDLOT_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
 const files = ["SWE-bench_Lite.dev.v5", "SWE-bench_Lite.test.v5", "SWE-bench_Verified.test.v5"];
 const paths = files.map((name) => join(data, "swebench", `${name}.jsonl.gz`)).filter((path) => existsSync(path));

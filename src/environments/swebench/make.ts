@@ -162,10 +162,18 @@ async function shims(builder: Builder): Promise<void> {
   for (const name of ["apt-get", "apt", "sudo"]) await builder.writeFile(`${SHIMS}/${name}`, PACKAGE_MANAGER, 0o755);
 }
 
+/** Requirements that come from a repository of somebody's (git+https) where that cannot be reached: left out, by name in the log. */
+const WITHOUT_FOREIGN = `
+  foreign='(^|@ *|-e *)(git|hg|svn|bzr)[+]' &&
+  grep -qE "$foreign" /tmp/requirements.txt &&
+  grep -E "$foreign" /tmp/requirements.txt | sed 's/^/note: left out: /' &&
+  grep -vE "$foreign" /tmp/requirements.txt > /tmp/reachable.txt &&
+  python -m pip install -r /tmp/reachable.txt`;
+
 async function installPackages(builder: Builder, spec: Spec, packages: PackagesOfDay): Promise<void> {
   if (spec.requirements.trim() !== "") {
     await builder.writeFile("/tmp/requirements.txt", spec.requirements);
-    await packages.install("packages", "python -m pip install -r /tmp/requirements.txt");
+    await packages.install("packages", `python -m pip install -r /tmp/requirements.txt || { ${WITHOUT_FOREIGN}; }`);
   }
   if (spec.lenient.length > 0) {
     // Some are no Python packages at all, or go by another name: those are left out, by name in the log.
