@@ -256,6 +256,17 @@ os.mkfifo("pipe"); os.mkdir(".git"); open(".git/HEAD", "w").close(); open(".giti
     expect(await collect()).toMatchObject({ code: EXIT.tooLarge, said: "the list of new and changed files is longer" });
   });
 
+  it.each(["no space left on device", "input/output error", "\nout of memory\n"])(
+    "is not taken in by a name that says: %s",
+    async (words) => {
+      await mkdir(at(`${words}/git~1`), { recursive: true });
+      await writeFile(at(`${words}/git~1/forbidden`), "x");
+      await writeFile(at(`${words}/kept`), "x\n");
+      const { code, patch } = await collect();
+      expect([code, patch.toString().match(/^\+x$/gm)]).toEqual([0, ["+x"]]);
+    },
+  );
+
   it("leaves large files aside that are ignored", async () => {
     await writeHole("core.log", 2 ** 40);
     expect(await collect()).toMatchObject({ code: 0, leftOut: ["core.log"], patch: Buffer.alloc(0) });
@@ -281,6 +292,15 @@ os.mkfifo("pipe"); os.mkdir(".git"); open(".git/HEAD", "w").close(); open(".giti
     expect({ code, leftOut }).toEqual({ code: 0, leftOut: ["pipe", "inner/.git"] });
     expect(patch.toString()).toContain("+changed");
     expect(listing()).toBe(before);
+  });
+
+  it("fails when what git may take in stays out", async () => {
+    await writeFile(at("new.txt"), "new\n");
+    // No object can be written: as on a disk without room, which nobody but the host brings about.
+    execFileSync("bash", ["-c", "for n in {0..255}; do h=$(printf %02x $n); [ -d $h ] || echo > $h; done"], {
+      cwd: join(pristine(), ".git/objects"),
+    });
+    expect(await collect()).toMatchObject({ code: 1, said: "the helper has no room" });
   });
 
   it("fails when its own git directory is not what it should be", async () => {

@@ -16,6 +16,9 @@ no_tree() { echo "$1" >&3; exit ${EXIT.noTree}; }
 too_large() { echo "$1" >&3; exit ${EXIT.tooLarge}; }
 names() { tr -cd '\0' < "$1" | wc -c; }
 failed() { echo "$1" >&3; exit 1; }
+# Whether the helper itself can still write; what programs say tells nothing, for the agent's names are in it.
+has_room() { dd if=/dev/zero of="$DESK/room" bs=1M count=4 conv=fsync 2>/dev/null && rm "$DESK/room"; }
+no_room() { failed "the helper has no room"; }
 trap 'echo "line $LINENO" >&3; exit 1' ERR
 
 export GIT_DIR="$PRISTINE/.git" GIT_LITERAL_PATHSPECS=1 GIT_OPTIONAL_LOCKS=0
@@ -41,7 +44,7 @@ fi
 cd "$tree"
 export GIT_WORK_TREE="$tree"
 
-trap 'echo "line $LINENO" >&3; exit ${EXIT.unreadable}' ERR
+trap 'echo "line $LINENO" >&3; has_room || no_room; exit ${EXIT.unreadable}' ERR
 
 # What git must not meet: what is neither file, folder nor link, and what makes a folder within look like a repository.
 find . -mindepth 1 ! -type f ! -type d ! -type l -printf '%P\0' -delete >> "$DESK/left-out"
@@ -53,12 +56,13 @@ set -- ! -type d '(' -name .gitignore -o -name .gitattributes ')' ! -path '*/.gi
 [ -z "$(find . "$@" -size +"$MAX_PATCH_BYTES"c -print -quit)" ] || too_large "a file of rules is larger"
 find . "$@" -printf '%P\0' > "$DESK/agent-rules"
 [ "$(names "$DESK/agent-rules")" -le 10000 ] || too_large "the list of files of rules is longer"
+lost=
 while IFS= read -r -d "" path; do
   if [ -L "$path" ]; then
     mode=120000; blob=$(readlink -n -- "$path" | git hash-object -w --stdin)
   else
     mode=100644; [ ! -x "$path" ] || mode=100755
-    blob=$(git hash-object -w --no-filters --stdin < "$path") || continue # a path too long for git, too
+    blob=$(git hash-object -w --no-filters --stdin < "$path") || { lost=yes; continue; } # a path too long for git, too
   fi
   printf '%s\0' "$mode,$blob,$path" >> "$DESK/rules"
 done < "$DESK/agent-rules"
@@ -73,7 +77,7 @@ comm -z -23 "$DESK/ignored" "$DESK/ignored-before" | head -z -n 100 >> "$DESK/le
 
 # Sizes, before anything is read.
 { git ls-files -z --others --exclude-standard; git diff-files -z --name-only --diff-filter=d; } > "$DESK/changed"
-[ "$(names "$DESK/changed")" -le "$((MAX_PATCH_BYTES / 128))" ] || too_large "the list of new and changed files is longer"
+[ "$(names "$DESK/changed")" -le "$((MAX_PATCH_BYTES / 512))" ] || too_large "the list of new and changed files is longer"
 sum=0
 while IFS= read -r -d "" size; do
   [ "$size" -le "$MAX_PATCH_BYTES" ] || too_large "a new or changed file is larger"
@@ -81,13 +85,19 @@ while IFS= read -r -d "" size; do
   [ "$sum" -le "$MAX_CHANGED_BYTES" ] || too_large "the new and changed files together are larger"
 done < <(xargs -0 -r stat --printf='%s\0' -- < "$DESK/changed")
 
-# What git cannot take in (a name that it forbids, a path too long) stays out.
+# What git cannot take in (a name that it forbids, a path too long) stays out; of anything else that it left the cause lies outside.
 git add --all --ignore-errors . 2> "$DESK/errors" || true
+{ git ls-files -z --others --exclude-standard; git diff-files -z --name-only --diff-filter=d; } | head -z -n 100 > "$DESK/remaining" || true
+blob=$(git hash-object --stdin < /dev/null)
+while IFS= read -r -d "" path; do
+  [ -e "$path" ] || [ -L "$path" ] || continue
+  ! GIT_INDEX_FILE="$DESK/names" git update-index --add --cacheinfo "100644,$blob,$path" 2>> "$DESK/errors" || no_room
+done < "$DESK/remaining"
 git update-index -z --force-remove --stdin < "$DESK/sealed-rules"
 while IFS= read -r -d "" entry; do
-  git update-index --add --replace --cacheinfo "$entry" 2>> "$DESK/errors" || true
+  git update-index --add --replace --cacheinfo "$entry" 2>> "$DESK/errors" || lost=yes
 done < "$DESK/rules"
-! grep -a -i -E 'no space left|input/output error|out of memory|cannot allocate' "$DESK/errors" >&2 || failed "the helper has no room"
+[ -z "$lost" ] || has_room || no_room
 # Between trees, with the index as sealed: the agent's attributes must not turn its changes into binary ones.
 submission=$(git write-tree)
 git read-tree "$SEAL"

@@ -44,7 +44,17 @@ export async function takeSubmission(request: SubmissionRequest): Promise<Submis
   try {
     const { rootfs, layers, binds, workdir, env } = environment;
     const views = [{ of: sandbox.id, at: VIEW }];
-    const spec = { id: newId(), rootfs, layers, binds, views, workdir, env, limits, network: "none" } as const;
+    const spec = {
+      id: newId(),
+      rootfs,
+      layers,
+      binds,
+      views,
+      workdir,
+      env,
+      limits: roomy(limits),
+      network: "none",
+    } as const;
     const helper = await backend.create(spec, signal);
     try {
       return await collect(helper, request, backend.capabilities.isolation ? "" : "yes");
@@ -54,6 +64,11 @@ export async function takeSubmission(request: SubmissionRequest): Promise<Submis
   } finally {
     await frozen?.[Symbol.asyncDispose]();
   }
+}
+
+/** The helper has room for the largest submission, whatever a policy may use: what it lacks, the host lacks. */
+function roomy(limits: Limits): Limits {
+  return { ...limits, memoryMiB: Math.max(limits.memoryMiB, 1_024), diskMiB: Math.max(limits.diskMiB, 2_048) };
 }
 
 /** A sandbox whose first process is gone needs no freezing: its files lie still. */
@@ -108,14 +123,10 @@ function refusal(result: ExecResult, environment: Environment): Submission["refu
   if (result.timedOut !== false) return broke(`${environment.workdir} could not be read in ${COLLECT_TIMEOUT_MS} ms`);
   if (result.oomKills > 0) return broke(`${environment.workdir} could not be read within the memory of a sandbox`);
   const errors = textOf(result, "stderr");
-  if (result.exitCode === EXIT.unreadable && !HOST_TROUBLE.test(errors)) {
+  if (result.exitCode === EXIT.unreadable)
     return broke(`${environment.workdir} could not be read: ${errors.slice(-500)}`);
-  }
   throw new SandlotError("sandbox", `the submission could not be read: ${said} ${errors.slice(-1000)}`);
 }
-
-/** The helper has room for the largest submission: what it lacks, the host lacks. */
-const HOST_TROUBLE = /no space left|input\/output error|out of memory|cannot allocate/i;
 
 function broke(reason: string): NonNullable<Submission["refused"]> {
   return { outcome: "POLICY_BROKE_SANDBOX", reason };
