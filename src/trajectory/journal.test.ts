@@ -13,7 +13,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const line = (gradeId: string): Line => ({ type: "submission", at: 1, gradeId, patchBase64: "", leftOut: [], tookMs: 1 });
+const line = (gradeId: string): Line => ({
+  type: "submission",
+  at: 1,
+  gradeId,
+  patchBase64: "",
+  leftOut: [],
+  tookMs: 1,
+});
 
 test("a line is in the file before append returns, and is read again by its position", () => {
   const journal = new Journal(path, new Syncer());
