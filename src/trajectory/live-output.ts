@@ -1,3 +1,4 @@
+import { append } from "../sandbox/runner/output.ts";
 import type { OutputChunk } from "../sandbox/sandbox.ts";
 import { Bell } from "./waiting.ts";
 
@@ -34,7 +35,8 @@ export class LiveOutput {
   push(chunk: OutputChunk): void {
     const offset = this.#base + chunk.offset;
     if (offset < this.#end) return; // sent again after a re-attach
-    this.#chunks.push({ ...chunk, offset });
+    if (chunk.offset === 0) this.#chunks.push({ ...chunk, offset });
+    else append(this.#chunks, { ...chunk, offset }, this.#keepBytes);
     this.#end = offset + chunk.data.length;
     this.#held += chunk.data.length;
     while (this.#held > this.#keepBytes && this.#chunks.length > 1) {
@@ -55,15 +57,22 @@ export class LiveOutput {
     this.#bell.ring();
   }
 
-  /** Chunks that reach beyond `from`; an undefined tells that nothing came for `quietMs`. Ends when the step does, or the signal fires. */
+  /**
+   * Chunks that reach beyond `from`; one that grew meanwhile comes again, longer. An undefined tells that nothing came for `quietMs`. Ends when the step does, or the
+   * signal fires.
+   */
   async *read(from: number, quietMs: number, signal: AbortSignal): AsyncIterable<OutputChunk | undefined> {
     let index = 0;
+    let position = from;
     while (!signal.aborted) {
-      const chunk = this.#chunks[Math.max(0, index - this.#dropped)];
-      if (chunk && index - this.#dropped < this.#chunks.length) {
-        index = Math.max(index, this.#dropped) + 1;
-        if (chunk.offset + chunk.data.length > from) yield chunk;
-      } else if (this.#over) return;
+      index = Math.max(index, this.#dropped);
+      const chunk = this.#chunks[index - this.#dropped];
+      const end = chunk ? chunk.offset + chunk.data.length : 0;
+      if (chunk && end > position) {
+        position = end;
+        yield chunk;
+      } else if (index < this.#dropped + this.#chunks.length - 1) index += 1;
+      else if (this.#over) return;
       else if (!(await this.#bell.next(quietMs, signal))) yield undefined;
     }
   }

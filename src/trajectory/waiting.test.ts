@@ -70,6 +70,24 @@ test("the output of a second command counts on after the first", async () => {
   expect(offsets).toEqual([0, 3]);
 });
 
+test("output that comes byte by byte is held in few pieces, and read whole", async () => {
+  const output = new LiveOutput();
+  const data = Buffer.alloc(1);
+  const push = (from: number, to: number) => {
+    for (let offset = from; offset < to; offset++) output.push({ offset, stream: "stdout", data });
+  };
+  const pieces: [number, number][] = [];
+  push(0, 5_000);
+  for await (const chunk of output.read(0, 1, new AbortController().signal)) {
+    if (chunk) pieces.push([chunk.offset, chunk.offset + chunk.data.length]);
+    else if (output.end === 5_000) push(5_000, 10_000);
+    else output.finish();
+  }
+  expect(pieces.length).toBeLessThan(10);
+  const gaps = pieces.filter(([offset], at) => at > 0 && offset > (pieces[at - 1]?.[1] ?? 0));
+  expect([gaps, pieces.at(-1)?.[1]]).toEqual([[], 10_000]);
+});
+
 const summary = (id: string, at: number, extra: Partial<Summary> = {}): Summary =>
   ({
     id,

@@ -37,4 +37,11 @@ describe("kept output", () => {
     for (let at = 0; at < 1_000_000; at += 100) output.add({ offset: at, stream: "stdout", data: new Uint8Array(100) });
     expect(output.chunks.reduce((sum, part) => sum + part.data.length, 0)).toBeLessThan(2000);
   });
+
+  it("is held in few pieces, however small those were that came", () => {
+    const output = new KeptOutput(100_000);
+    const data = new Uint8Array(1);
+    for (let at = 0; at < 150_000; at++) output.add({ offset: at, stream: "stdout", data });
+    expect(output.chunks.length).toBeLessThan(1000);
+  });
 });

@@ -27,10 +27,10 @@ export class KeptOutput {
   add(chunk: OutputChunk): void {
     this.#next = chunk.offset + chunk.data.length;
     if (chunk.offset < this.#keepBytes / 2) {
-      this.#head.push(chunk);
+      append(this.#head, chunk, this.#keepBytes);
       return;
     }
-    this.#tail.push(chunk);
+    append(this.#tail, chunk, this.#keepBytes);
     this.#tailBytes += chunk.data.length;
     while (this.#tail.length > 1 && this.#tailBytes - (this.#tail[0]?.data.length ?? 0) >= this.#keepBytes) {
       this.#tailBytes -= this.#tail.shift()?.data.length ?? 0;
@@ -44,6 +44,18 @@ export class KeptOutput {
     const kept = this.chunks.flatMap((chunk) => [...cut(chunk, 0, headEnd), ...cut(chunk, tailStart, outputBytes)]);
     return joined(kept);
   }
+}
+
+/**
+ * Adds a chunk to those of an output of which `keepBytes` are kept: to the last one where both are small, so that a command that prints byte by byte costs little more
+ * than its bytes. The last chunk is replaced, never changed.
+ */
+export function append(chunks: OutputChunk[], chunk: OutputChunk, keepBytes: number): void {
+  const last = chunks.at(-1);
+  const touches = last?.stream === chunk.stream && last.offset + last.data.length === chunk.offset;
+  if (touches && last.data.length + chunk.data.length <= Math.min(4096, keepBytes / 256))
+    chunks[chunks.length - 1] = { ...last, data: Buffer.concat([last.data, chunk.data]) };
+  else chunks.push(chunk);
 }
 
 function cut(chunk: OutputChunk, from: number, to: number): OutputChunk[] {
