@@ -83,7 +83,7 @@ def test_a_real_row_is_worth_1_for_its_fix_and_0_else_three_times_of_three(
                 say(f"gold {told(gold)}, empty {told(empty)}, beside the point {told(aside)}, by hand {told(played)}, all in {time.monotonic() - began:.1f} s")
                 for grade, expected in ((gold, (1.0, "RESOLVED")), (empty, (0.0, "EMPTY_PATCH")), (aside, (0.0, "UNRESOLVED")), (played, (1.0, "RESOLVED"))):
                     assert (grade.validity, grade.reward, grade.outcome) == ("VALID", *expected), grade.reason
-                    assert grade.official_resolved == (expected[0] == 1.0)
+                    assert bool(grade.official_resolved) == (expected[0] == 1.0)
 
     asyncio.run(play())
 
