@@ -8,7 +8,7 @@ export interface Collection {
   readonly maxBytes: number;
   readonly graceMs: number;
   /** Called before an environment goes. */
-  readonly forget: (key: string) => void;
+  readonly forget: (key: string) => Promise<void>;
 }
 
 export interface Collected {
@@ -28,7 +28,7 @@ export async function collect(collection: Collection): Promise<Collected> {
   for (const item of items) {
     if (total <= maxBytes) break;
     if (item.usedMs > newest || environments.held(item.key)) continue;
-    forget(item.key);
+    await forget(item.key);
     if (!(await environments.remove(item.key))) continue;
     removed.push(item.key);
     total -= item.sizeBytes;

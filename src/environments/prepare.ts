@@ -110,9 +110,13 @@ export class Environments {
     this.#shelf.release(key);
   }
 
-  /** Removes the least recently used environments that nobody holds until those left take at most `maxBytes`, then layers that none of them names. */
-  async collect(maxBytes: number): Promise<Collected> {
-    const forget = (key: string): void => void this.#ready.delete(key);
+  /** Removes the least recently used environments that nobody holds until those left take at most `maxBytes`, then layers that none of them names. `letGo` ends, before they go, what stands on an environment's layers without holding it. */
+  async collect(maxBytes: number, letGo: (layers: readonly string[]) => Promise<void>): Promise<Collected> {
+    const forget = async (key: string): Promise<void> => {
+      const environment = await this.find(key);
+      this.#ready.delete(key);
+      await letGo(environment?.layers ?? []);
+    };
     return collect({
       environments: this.#shelf,
       layers: this.#layers,

@@ -279,10 +279,13 @@ describe("collecting", () => {
     environments.acquire(held.key);
     const size = Number(await readFile(join(state, "environments", young.key, "size"), "utf8"));
     const kept = Number(await readFile(join(state, "environments", held.key, "size"), "utf8"));
-    expect((await environments.collect(size + kept)).removed).toEqual([old.key]);
-    expect((await environments.collect(0)).removed).toEqual([young.key]);
+    const letGo: string[] = [];
+    const release = async (layers: readonly string[]): Promise<void> => void letGo.push(...layers);
+    expect((await environments.collect(size + kept, release)).removed).toEqual([old.key]);
+    expect((await environments.collect(0, release)).removed).toEqual([young.key]);
     environments.release(held.key);
-    expect((await environments.collect(0)).removed).toEqual([held.key]);
+    expect((await environments.collect(0, release)).removed).toEqual([held.key]);
+    expect(letGo).toEqual([old, young, held].flatMap(({ layers }) => layers));
     expect(await shelf()).toEqual({ published: [], making: [], locks: [] });
     expect(await environments.find(held.key)).toBeUndefined();
   });
