@@ -250,6 +250,19 @@ for (const variant of isolating) {
       expect(await backend.list()).not.toContain(victim.id);
     });
 
+    test("a first process that ends because the sandbox ate its memory is the sandbox's own doing", async () => {
+      await withSandbox({}, async (victim) => {
+        // Eaters that the kernel likes better than the first process.
+        const eat = 'open(F, ">", "/proc/self/oom_score_adj"); print F 0; close F; 1 while $x .= "x" x 1e6';
+        const script = `echo 1000 > /proc/1/oom_score_adj; for n in 1 2 3; do perl -e '${eat}' & done; wait`;
+        expect(await bash(victim, script, { timeoutMs: 20_000 })).toMatchObject({
+          signal: 9,
+          note: expect.stringContaining("ran out of its"),
+        });
+        expect(await victim.alive()).toBe(false);
+      });
+    });
+
     test("binds are read-only, and a root file system can be a folder of the host", async () => {
       const root = join(place.stateDir, "unpacked");
       for (const name of ["usr", "proc", "dev", "tmp", "etc", "seen"]) mkdirSync(join(root, name), { recursive: true });

@@ -70,7 +70,7 @@ export async function busyRepository(folder: string): Promise<BusyRepository> {
   await git(folder, "stash");
   const stash = await git(folder, "rev-parse", "stash@{0}");
   await git(folder, "config", "user.secret", "x");
-  await writeFile(join(folder, ".git", "hooks", "post-checkout"), "#!/bin/sh\ntouch /tmp/sandlot-hook-ran\n", {
+  await writeFile(join(folder, ".git", "hooks", "post-checkout"), `#!/bin/sh\ntouch '${folder}.hook-ran'\n`, {
     mode: 0o755,
   });
   await writeFile(join(folder, "untracked.txt"), "left\n");
