@@ -90,7 +90,9 @@ export class Cgroup {
   /** Whether the limit of this very group was ever hit: tells its own out-of-memory from the host's. */
   hitMemoryLimit(): boolean {
     if (this.#cgroups.version === 2) return this.#counter("memory", "memory.events", "oom") > 0;
-    return Number(this.#read("memory", "memory.failcnt")) > 0;
+    // Some kernels leave the count of failures at 0: then the most that was ever used tells.
+    const read = (file: string): number => Number(this.#read("memory", file));
+    return read("memory.failcnt") > 0 || read("memory.max_usage_in_bytes") > 0.95 * read("memory.limit_in_bytes");
   }
 
   memoryBytes(): number {
