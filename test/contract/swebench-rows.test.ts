@@ -15,14 +15,14 @@ import { HOST_PATH, preparationOptions } from "../support/preparation.ts";
 
 /**
  * Real rows, prepared from the official constants and played with the official script. Clones of the public repositories lie as <owner>__<name>[.git] in the folder
- * SANDLOT_REPOSITORIES, the rows in SANDLOT_DATA. SANDLOT_ROWS names others.
+ * SANDLOT_REPOSITORIES, the rows in SANDLOT_DATA. SANDLOT_SWEBENCH_IDS names others.
  */
 const clones = process.env["SANDLOT_REPOSITORIES"] ? [process.env["SANDLOT_REPOSITORIES"]] : [];
 const data = process.env["SANDLOT_DATA"] ?? join(import.meta.dirname, "../../../shared/data");
 const files = ["SWE-bench_Lite.dev.v5", "SWE-bench_Lite.test.v5", "SWE-bench_Verified.test.v5"];
 const paths = files.map((name) => join(data, "swebench", `${name}.jsonl.gz`)).filter((path) => existsSync(path));
 const ids = (
-  process.env["SANDLOT_ROWS"] ??
+  process.env["SANDLOT_SWEBENCH_IDS"] ??
   "marshmallow-code__marshmallow-1343,marshmallow-code__marshmallow-1359,pydicom__pydicom-1694,sqlfluff__sqlfluff-1733"
 ).split(",");
 const runnable = clones.length > 0 && paths.length > 0;

@@ -1,7 +1,8 @@
 """
 Runs inside of a sandbox: looks for texts in everything that a policy can see there. The texts come in base64, so that the
 search does not find itself; findings are named by number. Arguments: a JSON list of texts in base64, and how: "once", or
-"watch" to look at /proc and the upper folders again and again until /tmp/stop-watching is there.
+"files" to leave out the objects of git repositories, or "watch" to look at /proc and the upper folders again and again until
+/tmp/stop-watching is there.
 """
 
 import base64
@@ -74,10 +75,11 @@ def git_objects():
                 look(" ".join(argv), subprocess.run(["git", "--git-dir", folder, *argv], capture_output=True).stdout)
 
 
-if sys.argv[2] == "once":
+if sys.argv[2] in ("once", "files"):
     processes()
     files("/")
-    git_objects()
+    if sys.argv[2] == "once":
+        git_objects()
 else:
     open("/tmp/watching", "w").close()
     while not os.path.exists("/tmp/stop-watching"):

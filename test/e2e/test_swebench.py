@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 import sandlot
 from conftest import ISOLATED, _end_all, _folder
 from server import ROOT, Server
+from test_hidden import nothing_in, scan
 
 KNOWN = "marshmallow-code__marshmallow-1343,marshmallow-code__marshmallow-1359,pydicom__pydicom-1694,sqlfluff__sqlfluff-1733"
 ROW_IDS = [name.strip() for name in os.environ.get("SANDLOT_SWEBENCH_IDS", KNOWN).split(",")]
@@ -86,6 +88,35 @@ def test_a_real_row_is_worth_1_for_its_fix_and_0_else_three_times_of_three(
                     assert bool(grade.official_resolved) == (expected[0] == 1.0)
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("row_id", ROW_IDS)
+def test_a_policy_finds_nothing_of_the_answers_to_a_real_row(serving: Server, rows: dict[str, dict[str, Any]], row_id: str) -> None:
+    row = rows[row_id]
+
+    async def play() -> None:
+        async with sandlot.connect(serving.address) as client, client.trajectory(row_id, limits={"command_ms": 600_000}) as t:
+            texts = await answers(t, row)
+            assert texts
+            assert nothing_in((await t.bash(scan(texts, "files"))).text, texts)["files"] > 100
+            known = await t.bash("git rev-list --objects --missing=allow-any --all | cut -d' ' -f1 | sort -u > /tmp/known; git cat-file --batch-all-objects --batch-check='%(objectname)' | sort -u | comm -13 /tmp/known - | wc -l")
+            assert known.text == "0\n", "every object that is there belongs to a branch or a tag"
+            assert (await t.bash("git for-each-ref --no-merged HEAD")).text == "", "and those to the past of the work tree"
+            assert (await t.bash(f"git merge-base --is-ancestor {row['base_commit']} HEAD && git rev-list {row['base_commit']}..HEAD | wc -l")).text in ("0\n", "1\n")
+            assert not [text for text in texts if text in repr(t.messages) + repr(t.tools)]
+
+    asyncio.run(play())
+
+
+async def answers(t: sandlot.Trajectory, row: dict[str, Any]) -> list[str]:
+    """Names of the hidden tests and telling lines of both patches, but for what stands in the work tree or the issue anyway."""
+    added = [line[1:].strip() for line in (row["patch"] + row["test_patch"]).split("\n") if line.startswith("+") and not line.startswith("+++")]
+    listed = row["FAIL_TO_PASS"]
+    names = [name.split("::")[-1].split("[")[0].split(" ")[0] for name in (json.loads(listed) if isinstance(listed, str) else listed)]
+    texts = sorted({text for text in added if len(text) >= 40} | {name for name in names if len(name) >= 14})
+    seen = await t.bash("\n".join(f"git grep -qF -e {shlex.quote(text)} && echo {number}" for number, text in enumerate(texts)))
+    public = {int(number) for number in seen.text.split() if number.isdigit()}
+    return [text for number, text in enumerate(texts) if number not in public and text not in row["problem_statement"]]
 
 
 async def prepare(client: sandlot.Client, row_id: str, say: Any) -> None:
