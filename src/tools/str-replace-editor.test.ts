@@ -87,6 +87,14 @@ test("a folder is listed two levels deep without hidden entries, links not follo
   expect(await edit({ command: "view", path: at("d"), view_range: [1, 2] })).toMatchObject({ kind: "TOOL_ERROR" });
 });
 
+test("a folder with 200,000 entries is listed in part", async () => {
+  mkdirSync(at("many"));
+  execFileSync("sh", ["-c", "seq 200000 | xargs touch"], { cwd: at("many") });
+  const result = await edit({ command: "view", path: sandbox.workdir });
+  expect(result.kind).toBe("OK");
+  expect(result.text.split("\n").length).toBeLessThan(2100);
+});
+
 test("create makes a file with its folders and does not overwrite one", async () => {
   const result = await edit({ command: "create", path: at("x/y.txt"), file_text: "hi" });
   expect(result).toMatchObject({ kind: "OK", text: `File created successfully at: ${at("x/y.txt")}\n` });

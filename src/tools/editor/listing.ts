@@ -1,6 +1,8 @@
 import type { StepSandbox } from "../tool.ts";
 
 const MAX_ENTRIES = 2000;
+/** Of one folder: more than so many entries, however long their names are. */
+const MAX_LISTING_BYTES = 1 << 20;
 
 /** A folder's entries two levels deep, hidden ones left out, one absolute path a line, sorted. Links are not followed. */
 export async function listing(sandbox: StepSandbox, folder: string, entries: string): Promise<string> {
@@ -9,9 +11,9 @@ export async function listing(sandbox: StepSandbox, folder: string, entries: str
     const path = join(folder, name);
     lines.push(path);
     if (!name.endsWith("/") || lines.length > MAX_ENTRIES) continue;
-    const inner = await sandbox.readFile(path);
+    const inner = await sandbox.readFile(path, { maxBytes: MAX_LISTING_BYTES });
     if (inner.type !== "directory") continue;
-    lines.push(...visible(Buffer.from(inner.data).toString()).map((leaf) => join(path, leaf)));
+    for (const leaf of visible(Buffer.from(inner.data).toString())) lines.push(join(path, leaf));
   }
   const shown = lines.slice(0, MAX_ENTRIES).map((line) => (line.length > 1 ? line.replace(/\/$/, "") : line));
   const left = lines.length > MAX_ENTRIES ? [`[there are more than ${MAX_ENTRIES} entries: the rest is left out]`] : [];
