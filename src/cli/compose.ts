@@ -4,6 +4,7 @@ import { availableParallelism, homedir } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { Admission } from "../admission/admission.ts";
+import { diskLack } from "../admission/disk-room.ts";
 import { memoryHeadroom } from "../admission/headroom.ts";
 import type { LimitsConfig } from "../config.ts";
 import { Environments } from "../environments/prepare.ts";
@@ -76,7 +77,8 @@ async function open(
   const judge = new Judge({ workers: slotsOfGrading(settings) });
   opened.push(() => judge.close());
   const defaults = toLimits(config.limits.defaults);
-  const grader = new Grader({ backend, judge, newId, limits: ofSandbox(defaults), serverVersion: VERSION });
+  const hostLacks = (): Promise<string | undefined> => diskLack(stateDir);
+  const grader = new Grader({ backend, judge, newId, limits: ofSandbox(defaults), serverVersion: VERSION, hostLacks });
   const failed = (err: unknown): void => log.error({ err }, "work behind the calls failed");
   const rollouts = await openRollouts({
     ...{ stateDir, instance, backend, environments, catalog, gradingSlots, defaults },

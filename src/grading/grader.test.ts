@@ -71,6 +71,7 @@ interface Told {
   readonly scripts?: readonly (ExecResult | Error)[];
   readonly applies?: boolean;
   readonly createFails?: Error;
+  readonly hostLacks?: string;
 }
 
 function backendOf(told: Told): {
@@ -107,7 +108,8 @@ function backendOf(told: Told): {
 
 async function grade(told: Told, submission: Submission = PATCH, spec = SPEC) {
   const { backend, disposed, runs } = backendOf(told);
-  const grader = new Grader({ backend, judge, newId: () => "id", limits: LIMITS, serverVersion: "1" });
+  const hostLacks = async () => told.hostLacks;
+  const grader = new Grader({ backend, judge, newId: () => "id", limits: LIMITS, serverVersion: "1", hostLacks });
   const signal = new AbortController().signal;
   const got = await grader.gradeSubmission({ environment: ENVIRONMENT, spec, submission, signal });
   return { ...got, runs: runs(), disposed: disposed() };
@@ -197,6 +199,15 @@ describe("a grade", () => {
     const got = await grade(told);
     expect(got).toMatchObject({ validity: "INFRA", outcome: "NO_VERDICT", reason: "the host is full" });
     expect(got).not.toHaveProperty("reward");
+  });
+
+  it("has no reward when it is not resolved and the host lacks something, and is 1 when it is resolved all the same", async () => {
+    const hostLacks = "the disk is full";
+    const nothing = { validity: "INFRA", outcome: "NO_VERDICT", reason: hostLacks };
+    expect(await grade({ scripts: [UNRESOLVED], hostLacks })).toMatchObject(nothing);
+    expect(await grade({ applies: false, hostLacks })).toMatchObject(nothing);
+    expect(await grade({ applies: false, hostLacks })).not.toHaveProperty("reward");
+    expect(await grade({ scripts: [RESOLVED], hostLacks })).toMatchObject({ validity: "VALID", reward: 1 });
   });
 
   it("has no reward when the task's own grader is broken", async () => {

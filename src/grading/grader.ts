@@ -19,6 +19,8 @@ export interface GraderOptions {
   /** Of those sandboxes. */
   readonly limits: Limits;
   readonly serverVersion: string;
+  /** What this host lacks now, in words: a run that did not resolve then proves nothing. Undefined = nothing. Default: never asked. */
+  readonly hostLacks?: () => Promise<string | undefined>;
   /** Runs a second try while no other is run; the default lets one second try run at a time. */
   readonly alone?: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
 }
@@ -100,8 +102,12 @@ export class Grader {
       return { validity: "VALID", outcome: "EMPTY_PATCH", reason: "the submission changes nothing" };
     }
     const first = await this.#try(request);
-    if (!wentOverLimit(first)) return first;
-    return (this.#options.alone ?? this.#inTurn)(() => this.#try(request), signal);
+    const last = wentOverLimit(first)
+      ? await (this.#options.alone ?? this.#inTurn)(() => this.#try(request), signal)
+      : first;
+    // Asked when the run's own sandbox is gone, so that graded code cannot bring it about.
+    const lack = last.outcome === "RESOLVED" ? undefined : await this.#options.hostLacks?.();
+    return lack === undefined ? last : { ...last, validity: "INFRA", outcome: "NO_VERDICT", reason: lack };
   }
 
   async #try(request: GradeRequest): Promise<Finding> {
