@@ -246,3 +246,12 @@ def test_a_loop_that_shuts_down_in_the_middle_of_a_release_lets_it_finish():
         stop.set()
         server.join()
     assert answered
+
+
+async def test_a_client_that_leaves_right_after_a_create_is_not_held_up_by_its_heartbeats(fake: Fake):
+    async def leave() -> None:
+        async with sandlot.connect(fake.address) as client:
+            await client.trajectory("task").open()
+
+    done, _ = await asyncio.wait([asyncio.create_task(leave())], timeout=10)
+    assert done

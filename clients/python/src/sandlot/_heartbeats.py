@@ -19,6 +19,7 @@ class Heartbeats:
         self._calls = calls
         self._leases_s: dict[str, float] = {}
         self._changed = asyncio.Event()
+        self._stopped = False
         self._task = asyncio.create_task(self._beat(), name="sandlot-heartbeats")
 
     def add(self, trajectory_id: str, lease_s: float) -> None:
@@ -29,12 +30,13 @@ class Heartbeats:
         self._leases_s.pop(trajectory_id, None)
 
     async def stop(self) -> None:
+        self._stopped = True  # before Python 3.12 `wait_for` swallows a cancellation that comes together with its result
         self._task.cancel()
         await asyncio.wait([self._task])
 
     async def _beat(self) -> None:
         failed = False
-        while True:
+        while not self._stopped:
             self._changed.clear()
             interval = min(self._leases_s.values(), default=3600.0) / _BEATS_PER_LEASE
             try:
