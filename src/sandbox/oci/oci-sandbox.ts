@@ -204,4 +204,5 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   }
 }
 
-const FREEZE_MS = 10_000;
+/** What waits for a slow disk cannot stand still before it has its answer, and how long that is lies in the hands of the policy. */
+const FREEZE_MS = 120_000;
