@@ -44,7 +44,8 @@ export async function removeBytes({ places, disk, cgroup, launcher }: Remains): 
   else await removeTree(places.folder, launcher);
 }
 
-const DEADLINE_MS = 30_000;
+/** What waits for a slow disk dies only when it has its answer; given up before that, it would lie there until the next start. */
+const DEADLINE_MS = 300_000;
 
 async function removeImage(image: string): Promise<void> {
   if (!(await waitUntilDetached(image, DEADLINE_MS))) throw new Error(`a loop device still holds ${image}`);
