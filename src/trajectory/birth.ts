@@ -27,6 +27,8 @@ export interface BirthParts {
   readonly defaults: TrajectoryLimits;
   readonly most: TrajectoryLimits;
   readonly leaseMs: number;
+  /** Told of failures that no caller waits for. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** A Create that was looked at and found good. */
@@ -77,8 +79,8 @@ export class Births {
   }
 
   /** Takes hold of a trajectory whose journal and sandbox an earlier server left. */
-  readopt(parts: Omit<TrajectoryParts, "judge" | "freed" | "over">): Trajectory {
-    const { slots, environments, judge } = this.#parts;
+  readopt(parts: Omit<TrajectoryParts, "judge" | "freed" | "failed" | "over">): Trajectory {
+    const { slots, environments, judge, failed } = this.#parts;
     const { environment, call } = parts.ledger.created;
     const lease = parts.sandbox ? slots.adopt({ pool: call.pool, key: call.attemptId }) : undefined;
     environments.acquire(environment.key);
@@ -86,7 +88,7 @@ export class Births {
       lease?.release();
       environments.release(environment.key);
     };
-    return new Trajectory({ ...parts, judge, freed, over: this.#over });
+    return new Trajectory({ ...parts, judge, freed, failed, over: this.#over });
   }
 
   async #prepared(
@@ -127,7 +129,7 @@ export class Births {
     sandbox: Sandbox,
     times: { arrived: number; admitted: number; prepared: number; freed: () => void },
   ): Promise<Trajectory> {
-    const { store, judge, backend } = this.#parts;
+    const { store, judge, backend, failed } = this.#parts;
     const now = performance.now();
     const created: Created = {
       type: "created",
@@ -156,7 +158,7 @@ export class Births {
       const journal = store.open(created.id);
       const ledger = openLedger(created);
       post(ledger, created, journal.append(created));
-      return new Trajectory({ ledger, journal, sandbox, task, judge, freed: times.freed, over: this.#over });
+      return new Trajectory({ ledger, journal, sandbox, task, judge, freed: times.freed, failed, over: this.#over });
     } catch (error) {
       store.remove(created.id);
       await sandbox.dispose();

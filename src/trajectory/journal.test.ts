@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -41,6 +41,11 @@ test("a torn last line is dropped, and the next line follows the last whole one"
   again.append(line("next"));
   expect(readLines(path).map(({ line }) => line)).toEqual([line("whole"), line("next")]);
   again.close();
+});
+
+test("a journal that cannot be made is a reason to come back, not a bug", () => {
+  writeFileSync(join(folder, "a"), "");
+  expect(() => new Journal(path, new Syncer())).toThrow(expect.objectContaining({ fault: "busy" }));
 });
 
 test("a file that holds only a torn line is empty", () => {

@@ -29,11 +29,15 @@ export class Journal {
   #end: number;
   #syncer: Syncer;
 
-  /** Continues after the last whole line of the file; a torn one is cut off. */
+  /** Continues after the last whole line of the file; a torn one is cut off. Fault `busy` where the file cannot be made. */
   constructor(path: string, syncer: Syncer) {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     this.path = path;
-    this.#fd = openSync(path, "a+", 0o600);
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      this.#fd = openSync(path, "a+", 0o600);
+    } catch (cause) {
+      throw full(cause);
+    }
     this.#end = wholeLines(this.#fd);
     ftruncateSync(this.#fd, this.#end);
     this.#syncer = syncer;
@@ -46,15 +50,7 @@ export class Journal {
       for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
     } catch (cause) {
       ftruncateSync(this.#fd, start);
-      throw new SandlotError(
-        "busy",
-        "the disk of the state folder takes no more data: free room there, then try again",
-        {
-          knob: "state_dir",
-          retryAfterMs: 5000,
-          cause,
-        },
-      );
+      throw full(cause);
     }
     this.#end = start + bytes.length;
     this.#syncer.touch(this.#fd);
@@ -73,6 +69,11 @@ export class Journal {
     closeSync(this.#fd);
     this.#fd = -1;
   }
+}
+
+function full(cause: unknown): SandlotError {
+  const message = "the state folder takes no more data: free room on its disk, then try again";
+  return new SandlotError("busy", message, { knob: "state_dir", retryAfterMs: 5000, cause });
 }
 
 /** Syncs files that were written to, at most a second later, without anybody waiting for it. */

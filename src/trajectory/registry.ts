@@ -29,8 +29,6 @@ export interface RegistryParts extends BirthParts {
   readonly store: Store;
   readonly patchGrades: PatchGrades;
   readonly recordDays: number;
-  /** Told of failures that no caller waits for. */
-  readonly failed: (error: unknown) => void;
 }
 
 /** The trajectory layer as the server sees it. */

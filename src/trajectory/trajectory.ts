@@ -33,6 +33,8 @@ export interface TrajectoryParts {
   readonly judge: Judge;
   /** Called once when the sandbox is gone: frees slot and environment. */
   readonly freed: () => void;
+  /** Told when the sandbox could not be removed. */
+  readonly failed: (error: unknown) => void;
   /** Called once when it is over and nothing of it is left. */
   readonly over: (trajectory: Trajectory, summary: Summary) => void;
 }
@@ -56,7 +58,7 @@ export class Trajectory {
   #end: Promise<Summary> | undefined;
   #left = false;
 
-  constructor({ ledger, journal, sandbox, task, judge, freed, over }: TrajectoryParts) {
+  constructor({ ledger, journal, sandbox, task, judge, freed, failed, over }: TrajectoryParts) {
     this.id = ledger.created.id;
     this.#leaseMs = ledger.created.leaseMs;
     this.#leaseEnds = performance.now() + this.#leaseMs;
@@ -76,7 +78,7 @@ export class Trajectory {
       giveBackSandbox() {
         const { sandbox } = this;
         this.sandbox = undefined;
-        gone ??= (sandbox?.dispose() ?? Promise.resolve()).catch(() => undefined).then(freed);
+        gone ??= (sandbox?.dispose() ?? Promise.resolve()).catch(failed).then(freed); // the next start finds what is left
         return gone;
       },
     };
