@@ -14,12 +14,13 @@ const BENCHES: Readonly<Record<string, (say: Say) => Promise<Row[]>>> = {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   strict: false,
-  options: { json: { type: "boolean", default: false } },
+  options: { json: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
 });
 const bench = positionals.length === 1 ? BENCHES[positionals[0] ?? ""] : undefined;
 if (!bench) {
-  process.stderr.write(`usage: scripts/bench NAME [--json], NAME one of ${Object.keys(BENCHES).join(", ")}\n`);
-  process.exit(2);
+  const usage = `usage: scripts/bench NAME [--json], NAME one of ${Object.keys(BENCHES).join(", ")}\n`;
+  (values["help"] ? process.stdout : process.stderr).write(usage);
+  process.exit(values["help"] ? 0 : 2);
 }
 const rows = await bench((line) => process.stderr.write(`${line}\n`));
 for (const row of rows) if (values["json"]) process.stdout.write(`${JSON.stringify(row)}\n`);

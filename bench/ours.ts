@@ -103,6 +103,13 @@ export class OurServer {
     await this.#call(RolloutService.method.release, { trajectoryIds });
   }
 
+  /** Prepares the environment, and lets the server's code be compiled as it is after a minute of work: trainers run for days. */
+  async warmUp(): Promise<void> {
+    const { id } = await this.create();
+    for (let i = 0; i < 1000; i++) await this.bash(id, "true");
+    await this.release(id);
+  }
+
   async stop(): Promise<void> {
     this.#client.close();
     this.#process.kill("SIGTERM");

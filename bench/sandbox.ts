@@ -53,7 +53,7 @@ async function latencies(setting: Setting): Promise<Row[]> {
   const ours = { cold: [] as number[], warm: [] as number[], execute: [] as number[], release: [] as number[] };
   const theirs = { create: [] as number[], execute: [] as number[], release: [] as number[] };
   try {
-    for (const server of [cold, warm]) await server.release((await server.create()).id); // prepares the environment
+    for (const server of [cold, warm]) await server.warmUp();
     for (let round = 0; round < ROUNDS; round++) {
       say(`round ${round + 1} of ${ROUNDS}`);
       if (peer) await dockerRound(peer, theirs);
@@ -105,6 +105,7 @@ async function refilled(): Promise<void> {
 async function many(folder: string, root: string, peer: DockerPeer | undefined, say: Say): Promise<Row[]> {
   const server = await OurServer.start(join(folder, "many"), root, { disk: "watched", warm: 0 });
   try {
+    await server.warmUp();
     const few = await fill(10, () => server.create(), Number.POSITIVE_INFINITY);
     const executeFew = await executeEach(few.made, 30, (one) => server.bash(one.id, "true"));
     say(`filling to ${ALIVE}`);

@@ -22,7 +22,7 @@ export async function benchTax(say: (line: string) => void): Promise<Row[]> {
       const server = await OurServer.start(join(folder, disk), root, { disk, warm: 2 });
       const [ours, theirs]: [number[], number[]] = [[], []];
       try {
-        await server.release((await server.create()).id); // prepares the environment
+        await server.warmUp();
         for (let round = 0; round < ROUNDS; round++) {
           say(`disk ${disk}, round ${round + 1} of ${ROUNDS}`);
           ours.push(await hours(() => ourTrajectory(server)));
