@@ -25,11 +25,12 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
     const readyFile = flags["ready-file"] === undefined ? undefined : resolve(flags["ready-file"]);
     if (readyFile !== undefined) rmSync(readyFile, { force: true });
     const settings = readSettings(flags);
+    // Before anything is opened: a token that cannot be read throws.
+    const { tokens } = settings.credentials;
     const log = openLog(settings.config.log.level, settings.credentials);
     dieOfBugs(log);
     const stopped = stopSignal(log);
     const stack = await openStack(settings, log);
-    const { tokens } = settings.credentials;
     const server = await listen({
       address: settings.listen,
       tokens,
