@@ -63,9 +63,10 @@ describe("a row in SWE-bench form", () => {
   });
 
   it("keeps every other byte of its script", () => {
-    const script = "cat <<'E'\r\n+\u2028 \t\nE\n: '>>>>> Start Test Output'\nset -uxo pipefail\n";
+    const script =
+      "cat <<'E'\r\n+\u2028 \t\nE\n: '>>>>> Start Test Output'\nset -uxo pipefail\n: '>>>>> End Test Output'\n";
     expect(read({ eval_script: script }).grader.script).toBe(
-      "#!/bin/bash\nset -uxo pipefail\ncat <<'E'\r\n+\u2028 \t\nE\n: '>>>>> Start Test Output'\n",
+      "#!/bin/bash\nset -uxo pipefail\ncat <<'E'\r\n+\u2028 \t\nE\n: '>>>>> Start Test Output'\nSWEBENCH_TEST_EXIT_CODE=$?\n: '>>>>> End Test Output'\necho \">>>>> Test Exit Code: $SWEBENCH_TEST_EXIT_CODE\"\n",
     );
   });
 
@@ -87,7 +88,14 @@ describe("a row in SWE-bench form", () => {
   });
 
   it("needs no official recipe when its script activates no official environment", () => {
-    expect(read({ eval_script: "make test\n" }).environment.setup).toMatchObject({ type: "commands", commands: [] });
+    const script = ": '>>>>> Start Test Output'\nmake test\n: '>>>>> End Test Output'\n";
+    expect(read({ eval_script: script }).environment.setup).toMatchObject({ type: "commands", commands: [] });
+  });
+
+  it("is refused when no log of its script could be judged", () => {
+    expect(problems({ eval_script: "make test\n" })).toEqual([
+      expect.stringMatching(/^eval_script: expected the lines .*Start Test Output.*, got "make test\\n"$/),
+    ]);
   });
 
   it("is refused with each field that does not fit, by the name of its column", () => {

@@ -2,7 +2,7 @@ import { isAbsolute, resolve } from "node:path";
 import { z } from "zod";
 import { officialScript } from "./eval-script.ts";
 import { check, type Read } from "./problem.ts";
-import { CommitId, type EnvironmentRecipe, ParserName, Program, Task, TaskId } from "./task.ts";
+import { CommitId, type EnvironmentRecipe, ParserName, Program, Task, TaskId, TestScript } from "./task.ts";
 
 /** Where a row was read: decides its `source`, and relative paths resolve against `folder`. */
 export interface RowOrigin {
@@ -28,7 +28,7 @@ const Row = z.object({
   repo: z.string().regex(/^([\w.-]+\/[\w.-]+|\.{0,2}\/.*)$/, "expected owner/name or a path"),
   base_commit: CommitId,
   problem_statement: z.string().min(1),
-  eval_script: z.string().min(1),
+  eval_script: TestScript,
   log_parser: ParserName,
   FAIL_TO_PASS: Tests.pipe(z.array(z.string()).min(1)),
   PASS_TO_PASS: Tests.default([]),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { PARSERS } from "../verdict/parsers.ts";
+import { END_TEST_OUTPUT, START_TEST_OUTPUT } from "./eval-script.ts";
 
 /** The one schema of all tasks. A reader per format turns foreign rows into it; nothing else knows a format. */
 
@@ -10,6 +11,13 @@ export const TaskId = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected 1 to 128 letters, digits, dots, dashes and underscores");
 /** A name of the parser table. */
 export const ParserName = z.string().refine((name) => PARSERS.has(name), "expected the name of a known log parser");
+/** Without both lines in its log no run of it can be judged. */
+export const TestScript = z
+  .string()
+  .refine(
+    (script) => script.includes(START_TEST_OUTPUT) && script.includes(END_TEST_OUTPUT),
+    `expected the lines ": '${START_TEST_OUTPUT}'" and ": '${END_TEST_OUTPUT}'" around the tests, under \`set -x\``,
+  );
 /** A program looked up on PATH. */
 export const Program = z.string().regex(/^[\w.+-]+$/, "expected the name of a program, without a path");
 
@@ -60,7 +68,7 @@ export const Grader = z.strictObject({
   apply: z.enum(["swebench@5.0.2"]),
   parser: ParserName,
   evalType: z.enum(["pass_and_fail", "fail_only"]).default("pass_and_fail"),
-  script: Text,
+  script: TestScript,
   failToPass: z.array(Text).min(1),
   passToPass: z.array(Text).default([]),
   timeoutMs: z.int().min(1000).default(1_800_000),
