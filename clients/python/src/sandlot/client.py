@@ -189,7 +189,12 @@ def _limits(limits: Mapping[str, int]) -> trajectory_pb2.Limits:
     for name, value in limits.items():
         if name not in known:
             raise InvalidError(f"limits: expected one of {', '.join(known)}, got {name!r}", field="limits")
-        setattr(wire, name, value)
+        try:
+            setattr(wire, name, value)
+        except (TypeError, ValueError):
+            raise InvalidError(
+                f"limits.{name}: expected a whole number of 32 bits, got {value!r:.60}", field="limits"
+            ) from None
     return wire
 
 

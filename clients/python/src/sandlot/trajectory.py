@@ -12,7 +12,7 @@ from typing import Any
 from ._calls import Calls, to_the_end
 from ._gen import rollout_service_pb2 as pb
 from ._heartbeats import Heartbeats
-from .errors import BusyError, ConnectionLost
+from .errors import BusyError, ConnectionLost, InvalidError
 from .results import Budget, Grade, Limits, Message, Result, StreamEvent, Summary, Turn
 
 # What may lie between a call and its answer besides the command and the grading: steps before it, slots, a restart.
@@ -215,7 +215,9 @@ class Trajectory:
 
 
 def _tool_call(call: Mapping[str, Any]) -> pb.ToolCall:
-    function = call.get("function", call)
+    function = call.get("function", call) if isinstance(call, Mapping) else call
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise InvalidError(f'calls: expected a tool call with a "name", got {call!r:.200}', field="calls")
     return pb.ToolCall(
         id=str(call.get("id") or ""), name=_utf8(function["name"]), arguments_json=_raw(function.get("arguments", ""))
     )
