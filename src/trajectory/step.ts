@@ -67,7 +67,7 @@ export function storedStep(life: Life, position: Parameters<Life["read"]>[0]): S
 
 /** Any call after the end of the task: the verdict as an observation; nothing changes. */
 export function afterFinal(life: Life, work: Pick<StepWork, "callId" | "tool" | "arrivedAt">): StepResult {
-  const text = `This trajectory has been submitted. ${verdictText(life)}`;
+  const text = `This trajectory has been submitted. ${verdictText(life)}`.trimEnd();
   return unjournalled(life, work, "DONE", text);
 }
 
