@@ -2,24 +2,25 @@ import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PARSERS } from "../verdict/parsers.ts";
-import { readTaskFile } from "./jsonl.ts";
-import { readSwebenchRow } from "./swebench.ts";
+import { fileSource } from "./sources/file.ts";
+import { swebench } from "./swebench.ts";
 import { BASE, someRow } from "./task.fixture.ts";
 import type { Task } from "./task.ts";
+import { readTaskSet } from "./task-set.ts";
 
-const ORIGIN = { folder: "/rows", dataset: "some", split: "test" };
+const ORIGIN = { folder: "/rows", dataset: "some", revision: "", split: "test" };
 const DATA = join(process.env["SANDLOT_DATA"] ?? resolve(import.meta.dirname, "../../../shared/data"), "swebench");
 const present = existsSync(DATA);
 if (!present) console.warn(`reading the published rows is skipped: no ${DATA} (set SANDLOT_DATA)`);
 
 function read(changes: Record<string, unknown>): Task {
-  const got = readSwebenchRow(someRow(changes), ORIGIN);
+  const got = swebench.read(someRow(changes), ORIGIN);
   if (!got.ok) throw new Error(got.problems.join("\n"));
   return got.value;
 }
 
 function problems(changes: Record<string, unknown>): string[] {
-  const got = readSwebenchRow(someRow(changes), ORIGIN);
+  const got = swebench.read(someRow(changes), ORIGIN);
   return got.ok ? [] : got.problems;
 }
 
@@ -28,7 +29,7 @@ describe("a row in SWE-bench form", () => {
     const task = read({});
     expect(task).toMatchObject({
       id: "acme__tool-1",
-      source: { dataset: "some", split: "test" },
+      source: { dataset: "some", revision: "", split: "test" },
       instruction: "It is broken.\r\n",
       environment: {
         repository: { type: "name", name: "acme/tool" },
@@ -118,7 +119,7 @@ describe("a row in SWE-bench form", () => {
 
   it.skipIf(!present)("is each published row of Lite and Verified", async () => {
     const files = readdirSync(DATA).filter((file) => file.endsWith(".v5.jsonl.gz"));
-    const tasks = (await Promise.all(files.map((file) => readTaskFile(join(DATA, file))))).flat();
+    const tasks = (await Promise.all(files.map((file) => readTaskSet(fileSource(join(DATA, file)))))).flat();
     expect(tasks.length).toBeGreaterThanOrEqual(873);
     for (const task of tasks) {
       expect(PARSERS.has(task.grader.parser), task.id).toBe(true);

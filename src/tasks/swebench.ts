@@ -1,21 +1,18 @@
 import { isAbsolute, resolve } from "node:path";
 import { z } from "zod";
 import { officialScript } from "./eval-script.ts";
-import { check, type Read } from "./problem.ts";
+import { check } from "./problem.ts";
+import type { RowOrigin, RowReader } from "./reader.ts";
 import { CommitId, type EnvironmentRecipe, ParserName, Program, Task, TaskId, TestScript } from "./task.ts";
 
-/** Where a row was read: decides its `source`, and relative paths resolve against `folder`. */
-export interface RowOrigin {
-  readonly folder: string;
-  readonly dataset: string;
-  readonly split: string;
-}
-
-/** A row in the form of SWE-bench 5 (the columns of the published data sets), or why it is none. */
-export function readSwebenchRow(row: unknown, origin: RowOrigin): Read<Task> {
-  const read = check(Row, row);
-  return read.ok ? check(Task, taskFields(read.value, origin)) : read;
-}
+/** Rows in the form of SWE-bench 5: the columns of the published data sets. */
+export const swebench: RowReader = {
+  claims: (row) => "instance_id" in row,
+  read(row, origin) {
+    const read = check(Row, row);
+    return read.ok ? check(Task, taskFields(read.value, origin)) : read;
+  },
+};
 
 const NOT_TESTS = "expected a list of test names, or JSON of one";
 const Tests = z
@@ -65,7 +62,7 @@ const DIFFICULTY = new Map<string, Task["difficulty"]>([
 function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
   return {
     id: row.instance_id,
-    source: { dataset: origin.dataset, split: origin.split },
+    source: { dataset: origin.dataset, revision: origin.revision, split: origin.split },
     repo: row.repo,
     language: row.language ?? (usesConda(row) ? "python" : ""),
     difficulty: DIFFICULTY.get(row.difficulty ?? "") ?? "",

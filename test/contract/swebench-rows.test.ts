@@ -6,8 +6,9 @@ import { Environments } from "../../src/environments/prepare.ts";
 import { Grader } from "../../src/grading/grader.ts";
 import type { GraderSpec } from "../../src/grading/spec.ts";
 import type { Backend } from "../../src/sandbox/sandbox.ts";
-import { readTaskFile } from "../../src/tasks/jsonl.ts";
+import { fileSource } from "../../src/tasks/sources/file.ts";
 import type { Task } from "../../src/tasks/task.ts";
+import { readTaskSet } from "../../src/tasks/task-set.ts";
 import { Judge } from "../../src/verdict/judge-in-worker.ts";
 import { availableVariants, newPlace, type Place } from "../support/backends.ts";
 import { leftovers } from "../support/leftovers.ts";
@@ -51,7 +52,7 @@ describe.skipIf(isolated === undefined)("a real SWE-bench row", () => {
     const options = preparationOptions(place.stateDir, HOST_PATH, backend);
     environments = new Environments({ ...options, newId, repositories: clones });
     grader = new Grader({ backend, judge, newId, limits: LIMITS, serverVersion: "test" });
-    for (const path of paths) for (const task of await readTaskFile(path)) tasks.set(task.id, task);
+    for (const path of paths) for (const task of await readTaskSet(fileSource(path))) tasks.set(task.id, task);
   });
 
   afterAll(async () => {

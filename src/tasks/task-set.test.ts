@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readTaskFile } from "./jsonl.ts";
+import { fileSource } from "./sources/file.ts";
 import { someRow, someTask } from "./task.fixture.ts";
+import { readTaskSet } from "./task-set.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -14,7 +15,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 async function read(name: string, content: string | Uint8Array) {
   await writeFile(join(folder, name), content);
-  return readTaskFile(join(folder, name));
+  return readTaskSet(fileSource(join(folder, name)));
 }
 
 async function refusal(content: string | Uint8Array): Promise<string[]> {
@@ -74,7 +75,7 @@ describe("a JSON-lines file of tasks", () => {
 
   it("refuses an id that was there before", async () => {
     expect(await refusal(line(someTask()) + line(someRow()) + line(someTask()))).toEqual([
-      'bad.jsonl:3: id: expected an id of its own, got "own-1" of line 1',
+      'bad.jsonl:3: id: expected an id of its own, got "own-1" of bad.jsonl:1',
     ]);
   });
 
@@ -85,11 +86,11 @@ describe("a JSON-lines file of tasks", () => {
   });
 
   it("is an error that names the file when it cannot be read", async () => {
-    await expect(readTaskFile(join(folder, "none.jsonl"))).rejects.toThrow(
+    await expect(readTaskSet(fileSource(join(folder, "none.jsonl")))).rejects.toThrow(
       /expected a readable file of tasks at .*none/,
     );
-    await expect(readTaskFile(join(folder, "none.jsonl.gz"))).rejects.toThrow(/ENOENT/);
+    await expect(readTaskSet(fileSource(join(folder, "none.jsonl.gz")))).rejects.toThrow(/ENOENT/);
     await expect(read("torn.jsonl.gz", gzipSync(line(someTask())).subarray(0, 40))).rejects.toThrow(/torn.jsonl.gz/);
-    await expect(readTaskFile(folder)).rejects.toMatchObject({ fault: "invalid" });
+    await expect(readTaskSet(fileSource(folder))).rejects.toMatchObject({ fault: "invalid" });
   });
 });
