@@ -1,18 +1,18 @@
 import type { Sandbox } from "../sandbox/sandbox.ts";
-import type { GraderSpec } from "./spec.ts";
+import type { ApplyName } from "./spec.ts";
 
 /** How a version of the harness applies a submission. Each command gets the patch file as its last argument. */
 export interface ApplyChain {
   /** In order; the first that exits with 0 has applied the patch. */
   readonly commands: readonly (readonly string[])[];
-  /** Before each command but the first. */
-  readonly reset: readonly string[];
+  /** Before each command but the first; without it a command finds what the one before it left. */
+  readonly reset?: readonly string[];
   /** After all failed: exit 0 means that the patch is there all the same. */
-  readonly verify: readonly string[];
+  readonly verify?: readonly string[];
 }
 
 /** `GIT_APPLY_CMDS` and `run_instance` of `swebench/harness/run_evaluation.py`, by version. */
-export const APPLY_CHAINS: Readonly<Record<GraderSpec["apply"], ApplyChain>> = {
+export const APPLY_CHAINS: Readonly<Record<ApplyName, ApplyChain>> = {
   "swebench@5.0.2": {
     commands: [
       ["git", "apply", "--verbose"],
@@ -22,6 +22,13 @@ export const APPLY_CHAINS: Readonly<Record<GraderSpec["apply"], ApplyChain>> = {
     ],
     reset: ["/bin/bash", "-c", "git checkout -- . ; git clean -fd"],
     verify: ["git", "apply", "--check", "--reverse"],
+  },
+  "swebench@4.1.0": {
+    commands: [
+      ["git", "apply", "--verbose"],
+      ["git", "apply", "--verbose", "--reject"],
+      ["patch", "--batch", "--fuzz=5", "-p1", "-i"],
+    ],
   },
 };
 
@@ -39,8 +46,8 @@ export async function applyPatch(sandbox: Sandbox, chain: ApplyChain, signal: Ab
     return (await sandbox.exec(argv, { callId: `apply-${calls}`, ...limits, signal })).exitCode === 0;
   };
   for (const [attempt, command] of chain.commands.entries()) {
-    if (attempt > 0) await succeeds(chain.reset);
+    if (attempt > 0 && chain.reset !== undefined) await succeeds(chain.reset);
     if (await succeeds([...command, file])) return true;
   }
-  return succeeds([...chain.verify, file]);
+  return chain.verify !== undefined && succeeds([...chain.verify, file]);
 }

@@ -3,7 +3,7 @@ import type { Environment } from "../environments/environment.ts";
 import { isFault, SandlotError } from "../errors.ts";
 import type { Backend, Limits, Sandbox } from "../sandbox/sandbox.ts";
 import type { Judge } from "../verdict/judge-in-worker.ts";
-import { END, START } from "../verdict/swebench-5.ts";
+import { END, START } from "../verdict/swebench-log.ts";
 import type { TestGroup, Verdict } from "../verdict/verdict.ts";
 import { excerpt } from "./excerpt.ts";
 import type { Grade, GradeTimings, Outcome, Validity } from "./grade.ts";

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { PARSERS } from "../verdict/parsers.ts";
+import { RULES } from "../verdict/rules.ts";
+import { RULE_NAMES } from "../verdict/verdict.ts";
 import { END_TEST_OUTPUT, START_TEST_OUTPUT } from "./eval-script.ts";
 
 /** The one schema of all tasks. A reader per format turns foreign rows into it; nothing else knows a format. */
@@ -63,9 +65,9 @@ export const EnvironmentRecipe = z.strictObject({
   history: z.enum(["past", "none"]).default("past"),
 });
 
-export const Grader = z.strictObject({
-  rule: z.enum(["swebench@5.0.2"]),
-  apply: z.enum(["swebench@5.0.2"]),
+const GraderFields = z.strictObject({
+  rule: z.enum(RULE_NAMES),
+  apply: z.enum(["swebench@5.0.2", "swebench@4.1.0"]),
   parser: ParserName,
   evalType: z.enum(["pass_and_fail", "fail_only"]).default("pass_and_fail"),
   script: TestScript,
@@ -74,6 +76,11 @@ export const Grader = z.strictObject({
   timeoutMs: z.int().min(1000).default(1_800_000),
   /** Set where the row comes from a family with an official rule. */
   official: z.boolean().default(false),
+});
+
+export const Grader = GraderFields.refine(({ rule, parser }) => RULES[rule].parsers.has(parser), {
+  error: "expected the name of a parser that the rule has",
+  path: ["parser"],
 });
 
 export const Task = z.strictObject({

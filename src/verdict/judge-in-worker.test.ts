@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { isFault } from "../errors.ts";
 import { Judge, type JudgeLimits } from "./judge-in-worker.ts";
-import { END, START } from "./swebench-5.ts";
+import { END, START } from "./swebench-log.ts";
 import type { Expectation } from "./verdict.ts";
 
 const MIB = 1024 * 1024;

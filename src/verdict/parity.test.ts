@@ -4,10 +4,10 @@ import { join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { judge } from "./judge.ts";
-import { UnparsableLog } from "./parsers/parser.ts";
-import { PARSERS } from "./parsers.ts";
+import { NO_INSTANCE, type Parser, UnparsableLog } from "./parsers/parser.ts";
 import { decodeUtf8, universalNewlines } from "./python-text.ts";
-import type { EvalType, Expectation } from "./verdict.ts";
+import { RULES } from "./rules.ts";
+import type { EvalType, Expectation, RuleName } from "./verdict.ts";
 
 const DATA = process.env["SANDLOT_DATA"] ?? resolve(import.meta.dirname, "../../../shared/data");
 const present = existsSync(join(DATA, "grading/runs"));
@@ -27,16 +27,21 @@ interface Expected {
   readonly report: Readonly<Record<string, { readonly resolved: boolean; readonly tests_status?: unknown }>>;
 }
 
-describe.skipIf(!present)("swebench@5.0.2 on real and synthetic logs", () => {
-  const rows = present ? readRows() : new Map<string, Row>();
-  const runs = present ? readRuns() : [];
+const rows = present ? readRows() : new Map<string, Row>();
+const runs = present ? readRuns() : [];
+
+describe.skipIf(!present).each([
+  { rule: "swebench@5.0.2", harness: "v502" },
+  { rule: "swebench@4.1.0", harness: "v410" },
+] as const)("$rule on real and synthetic logs", ({ rule, harness }) => {
+  const { parsers } = RULES[rule];
 
   it.each(runs)("judges $run as the official harness does", ({ run, instance }) => {
     const row = rows.get(instance);
     if (row === undefined) throw new Error(`no official row for ${instance}`);
     const folder = join(DATA, "grading/runs", run);
-    const expected: Expected = JSON.parse(readFileSync(join(folder, "expected.v502.json"), "utf8"));
-    const verdict = judge(decodeUtf8(readFileSync(join(folder, "test_output.txt"))), expectationOf(row));
+    const expected: Expected = JSON.parse(readFileSync(join(folder, `expected.${harness}.json`), "utf8"));
+    const verdict = judge(decodeUtf8(readFileSync(join(folder, "test_output.txt"))), expectationOf(row, rule));
     const report = expected.report[instance];
     expect(verdict.found).toBe(expected.found);
     expect(sorted(verdict.statuses)).toEqual(sorted(Object.entries(expected.status_map)));
@@ -48,32 +53,35 @@ describe.skipIf(!present)("swebench@5.0.2 on real and synthetic logs", () => {
   });
 
   it("reads every real log with every Python parser as the official code does", () => {
-    const lines = jsonLines("grading/cross_parser_expected.jsonl").filter(({ harness }) => harness === "v502");
-    const got = lines.map(({ log, parsers }) => {
+    const lines = jsonLines("grading/cross_parser_expected.jsonl").filter((line) => line.harness === harness);
+    const got = lines.map(({ log, parsers: expected }) => {
       const text = universalNewlines(decodeUtf8(readFileSync(join(DATA, "grading", log))));
-      return [log, Object.fromEntries(Object.keys(parsers).map((name) => [name, digest(parse(name, text))]))];
+      return [
+        log,
+        Object.fromEntries(Object.keys(expected).map((name) => [name, digest(parse(parsers.get(name), text))])),
+      ];
     });
-    expect(got).toEqual(lines.map(({ log, parsers }) => [log, parsers]));
+    expect(got).toEqual(lines.map((line) => [line.log, line.parsers]));
     expect(got.length).toBeGreaterThan(50);
   });
 
-  it.each(
-    present ? jsonLines("grading/synthetic_edge_expected.jsonl").filter(({ harness }) => harness === "v502") : [],
-  )("reads the edge case $case with every Python parser as the official code does", ({ log, parsers }) => {
-    const got = Object.keys(parsers).map((name) => [name, parse(name, log)]);
-    expect(Object.fromEntries(got)).toEqual(parsers);
-  });
+  it.each(present ? jsonLines("grading/synthetic_edge_expected.jsonl").filter((line) => line.harness === harness) : [])(
+    "reads the edge case $case with every Python parser as the official code does",
+    ({ log, parsers: expected }) => {
+      const got = Object.keys(expected).map((name) => [name, parse(parsers.get(name), log)]);
+      expect(Object.fromEntries(got)).toEqual(expected);
+    },
+  );
 
   it("has every parser that an official Python row names", () => {
-    expect([...rows.values()].map((row) => row.log_parser).filter((name) => !PARSERS.has(name))).toEqual([]);
+    expect([...rows.values()].map((row) => row.log_parser).filter((name) => !parsers.has(name))).toEqual([]);
   });
 });
 
-function parse(name: string, text: string): unknown {
+function parse(parser: Parser | undefined, text: string): unknown {
   try {
-    const parser = PARSERS.get(name);
-    if (parser === undefined) throw new Error(`no parser ${name}`);
-    return Object.fromEntries(parser(text));
+    if (parser === undefined) throw new Error("no such parser");
+    return Object.fromEntries(parser(text, NO_INSTANCE));
   } catch (error) {
     if (error instanceof UnparsableLog) return { __error__: "IndexError" };
     throw error;
@@ -93,9 +101,9 @@ function sorted(entries: readonly (readonly [string, unknown])[]): readonly (rea
   return [...entries].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
-function expectationOf(row: Row): Expectation {
+function expectationOf(row: Row, rule: RuleName): Expectation {
   return {
-    rule: "swebench@5.0.2",
+    rule,
     parser: row.log_parser,
     evalType: row.eval_type,
     failToPass: JSON.parse(row.FAIL_TO_PASS),

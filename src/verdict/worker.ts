@@ -1,7 +1,6 @@
 import { parentPort } from "node:worker_threads";
 import { isFault } from "../errors.ts";
-import { judge } from "./judge.ts";
-import { decodeUtf8 } from "./python-text.ts";
+import { judgeBytes } from "./judge.ts";
 import type { Expectation, Verdict } from "./verdict.ts";
 
 /** The thread in which logs are judged, one at a time. Started by `judge-in-worker.ts` only. */
@@ -20,7 +19,7 @@ parentPort?.on("message", (question: Question) => parentPort?.postMessage(answer
 
 function answer({ log, expectation, keepStatuses }: Question): Answer {
   try {
-    const verdict = judge(decodeUtf8(log), expectation);
+    const verdict = judgeBytes(log, expectation);
     return { kind: "verdict", verdict: { ...verdict, statuses: verdict.statuses.slice(0, keepStatuses) } };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

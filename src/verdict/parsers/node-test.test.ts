@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseNodeTest } from "./node-test.ts";
+import { NO_INSTANCE } from "./parser.ts";
 
 function read(...lines: readonly string[]): Record<string, string> {
-  return Object.fromEntries(parseNodeTest(lines.join("\n")));
+  return Object.fromEntries(parseNodeTest(lines.join("\n"), NO_INSTANCE));
 }
 
 const SUITE = `
@@ -40,7 +41,7 @@ describe("the node:test parser", () => {
           done(out),
         ),
       );
-      expect(Object.fromEntries(parseNodeTest(log))).toEqual({
+      expect(Object.fromEntries(parseNodeTest(log, NO_INSTANCE))).toEqual({
         "outer > inner # x > works \\ fine": "PASSED",
         "outer > inner # x > fails": "FAILED",
         "outer > skipped": "SKIPPED",

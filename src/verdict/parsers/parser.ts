@@ -1,7 +1,10 @@
-import type { TestStatus } from "../verdict.ts";
+import type { Instance, TestStatus } from "../verdict.ts";
 
 /** Reads one kind of test output. A Map keeps the order of first appearance and any key, as a Python dict does. */
-export type Parser = (log: string) => Map<string, TestStatus>;
+export type Parser = (log: string, instance: Instance) => Map<string, TestStatus>;
+
+/** For a log of which nobody knows the instance. */
+export const NO_INSTANCE: Instance = { id: "", version: "" };
 
 /** The log made the official parser raise: upstream that is an error of the instance, not an unresolved one. */
 export class UnparsableLog extends Error {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { NO_INSTANCE } from "./parser.ts";
 import { parseUnittest } from "./unittest.ts";
 
 function read(...lines: readonly string[]): Record<string, string> {
-  return Object.fromEntries(parseUnittest(lines.join("\n")));
+  return Object.fromEntries(parseUnittest(lines.join("\n"), NO_INSTANCE));
 }
 
 const RULE = "=".repeat(70);
