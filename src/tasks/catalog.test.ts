@@ -30,9 +30,12 @@ describe("the catalog", () => {
   });
 
   it("refuses conditions that it does not know", () => {
-    for (const filter of ["colour=red", "python", "language=python language=go", "playable=yes"]) {
+    for (const filter of ["colour=red", "python", "language=python language=go", "playable=yes", "difficulty=hrd"]) {
       expect(() => parseTaskFilter(filter)).toThrow(expect.objectContaining({ fault: "invalid" }));
     }
+    expect(() => parseTaskFilter("difficulty=hrd")).toThrow(
+      'filter: expected one of easy, medium, hard as difficulty, got "hrd"',
+    );
   });
 
   it("refuses two tasks of one id, and names both sources", () => {

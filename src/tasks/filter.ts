@@ -1,8 +1,14 @@
 import { SandlotError } from "../errors.ts";
-import type { Task } from "./task.ts";
+import { DIFFICULTIES, type Task } from "./task.ts";
 
 const KEYS = ["id", "repo", "language", "difficulty", "dataset", "playable"] as const;
 type Key = (typeof KEYS)[number];
+
+/** What these may be; the others may be any text. */
+const WORDS: Readonly<Partial<Record<Key, readonly string[]>>> = {
+  difficulty: DIFFICULTIES,
+  playable: ["true", "false"],
+};
 
 /** Conditions that must all hold; `id` may end in `*`. `playable` depends on the host: whoever knows it decides. */
 export type TaskFilter = Readonly<Partial<Record<Key, string>>>;
@@ -15,10 +21,10 @@ export function parseTaskFilter(text: string): TaskFilter {
     const key = KEYS.find((name) => name === word.slice(0, Math.max(equals, 0)));
     if (key === undefined) throw wrong(`conditions key=value with a key of ${KEYS.join(", ")}`, word);
     if (filter[key] !== undefined) throw wrong(`one condition on ${key}`, word);
-    filter[key] = word.slice(equals + 1);
-  }
-  if (filter.playable !== undefined && !["true", "false"].includes(filter.playable)) {
-    throw wrong("playable=true or playable=false", filter.playable);
+    const value = word.slice(equals + 1);
+    const words = WORDS[key];
+    if (words && !words.includes(value)) throw wrong(`one of ${words.filter(Boolean).join(", ")} as ${key}`, value);
+    filter[key] = value;
   }
   return filter;
 }

@@ -83,13 +83,16 @@ export const Grader = GraderFields.refine(({ rule, parser }) => RULES[rule].pars
   path: ["parser"],
 });
 
+/** Empty: nobody has said. */
+export const DIFFICULTIES = ["", "easy", "medium", "hard"] as const;
+
 export const Task = z.strictObject({
   id: TaskId,
   source: z.strictObject({ dataset: Text, revision: z.string().default(""), split: z.string().default("") }),
   /** `owner/name` of the project, for display and filters. */
   repo: z.string().default(""),
   language: z.string().default(""),
-  difficulty: z.enum(["", "easy", "medium", "hard"]).default(""),
+  difficulty: z.enum(DIFFICULTIES).default(""),
   instruction: Text,
   environment: EnvironmentRecipe,
   agent: z

@@ -1,15 +1,21 @@
 import { SandlotError } from "../errors.ts";
-import type { Summary } from "./rollouts.ts";
+import { ENDINGS, STATES, type Summary } from "./rollouts.ts";
 
 export type Condition = (summary: Summary) => boolean;
 
-const FIELDS: Readonly<Record<string, (summary: Summary) => string>> = {
-  state: (summary) => summary.state,
-  ending: (summary) => summary.ending ?? "",
-  task_id: (summary) => summary.taskId,
-  attempt_id: (summary) => summary.attemptId,
-  pool: (summary) => summary.pool,
-  group: (summary) => summary.group?.id ?? "",
+interface Field {
+  readonly of: (summary: Summary) => string;
+  /** What it may be; without them any text. */
+  readonly words?: readonly string[];
+}
+
+const FIELDS: Readonly<Record<string, Field>> = {
+  state: { of: (summary) => summary.state, words: STATES },
+  ending: { of: (summary) => summary.ending ?? "", words: ENDINGS },
+  task_id: { of: (summary) => summary.taskId },
+  attempt_id: { of: (summary) => summary.attemptId },
+  pool: { of: (summary) => summary.pool },
+  group: { of: (summary) => summary.group?.id ?? "" },
 };
 
 /** `key=value` conditions separated by blanks; all must hold. Fault `invalid` names what cannot be read. */
@@ -22,11 +28,15 @@ function parseCondition(text: string): Condition {
   const [, key = "", value = ""] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
   if (key.startsWith("label.")) return (summary) => summary.labels[key.slice("label.".length)] === value;
   const field = Object.hasOwn(FIELDS, key) ? FIELDS[key] : undefined;
-  if (field) return (summary) => field(summary) === value;
-  const known = [...Object.keys(FIELDS), "label.<name>"].join(", ");
-  throw new SandlotError("invalid", `expected conditions key=value with a key of ${known}; got "${text}"`, {
-    field: "filter",
-  });
+  if (!field)
+    throw wrong(`conditions key=value with a key of ${[...Object.keys(FIELDS), "label.<name>"].join(", ")}`, text);
+  if (field.words && !field.words.includes(value)) throw wrong(`one of ${field.words.join(", ")} as ${key}`, value);
+  return (summary) => field.of(summary) === value;
+}
+
+function wrong(expected: string, got: string): SandlotError {
+  const message = `filter: expected ${expected}, got ${JSON.stringify(got.slice(0, 200))}`;
+  return new SandlotError("invalid", message, { field: "filter" });
 }
 
 /** True when the trajectory carries all of the labels; false for no labels at all: an empty filter must not release everything. */
@@ -48,7 +58,7 @@ export function page(
   if (pageToken !== "" && after === 0)
     throw new SandlotError(
       "invalid",
-      "expected a page_token from the answer before, got one that is not known (any more)",
+      "page_token: expected the next_page_token of the answer before, got one that is not known (any more)",
       { field: "page_token" },
     );
   const size = pageSize || 100;

@@ -6,8 +6,10 @@ import type { ToolSchema } from "../tools/tool.ts";
 
 /** What the server can be asked, in plain data: routes translate the wire to this and back. All throws are SandlotError or bugs. */
 
-export type State = "QUEUED" | "PREPARING" | "ACTIVE" | "GRADING" | "SUBMITTED" | "ENDED";
-export type Ending = "SUBMITTED" | "RELEASED" | "LEASE" | "BUDGET" | "POLICY_BROKE_SANDBOX" | "INFRA" | "TASK";
+export const STATES = ["QUEUED", "PREPARING", "ACTIVE", "GRADING", "SUBMITTED", "ENDED"] as const;
+export type State = (typeof STATES)[number];
+export const ENDINGS = ["SUBMITTED", "RELEASED", "LEASE", "BUDGET", "POLICY_BROKE_SANDBOX", "INFRA", "TASK"] as const;
+export type Ending = (typeof ENDINGS)[number];
 export type Feedback = "NONE" | "VERDICT" | "COUNTS";
 
 export interface TrajectoryLimits {
