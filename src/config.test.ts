@@ -14,11 +14,45 @@ test("an empty file is the defaults", () => {
 });
 
 test.each([
-  ["pools:\n  val:\n    slotz: 4\n", 'c.yaml:3:5: pools.val: Unrecognized key: "slotz"'],
-  ["lisen: x\n", 'c.yaml:1:1: (top): Unrecognized key: "lisen"'],
-  ["a: b\n\nlimits:\n  defaults: { memory_mib: 0 }\n", "c.yaml:4:27: limits.defaults.memory_mib: "],
-  ["backend:\n  type: process\n", "c.yaml:2:3: backend.commands_run_unprotected_on_this_host: "],
-  ["listen: [\n", "c.yaml:2:1: "],
-])("%j is refused with its line and column", (text, message) => {
-  expect(() => parseConfig(text, "c.yaml")).toThrow(message);
+  ["pools:\n  val:\n    slotz: 4\n", '3:5: pools.val.slotz: expected a key of slots, queue, priority, got "slotz"'],
+  ["lisen: x\n", "1:1: lisen: expected a key of listen, state_dir, tasks,"],
+  ["listen: 7\n", "1:1: listen: expected a string, got 7"],
+  ["lease_ms: 10m\n", '1:1: lease_ms: expected an integer of at least 1, got "10m"'],
+  ["lease_ms: 0.5\n", "1:1: lease_ms: expected an integer of at least 1, got 0.5"],
+  ["a: b\n\nlimits:\n  defaults: { memory_mib: 0 }\n", "4:15: limits.defaults.memory_mib: expected an integer "],
+  ["limits:\n  most: []\n", "2:3: limits.most: expected an object, got []"],
+  ["pools: { d: { priority: 101 } }\n", "1:15: pools.d.priority: expected an integer from 0 to 100, got 101"],
+  ["pools: { d: { slots: x } }\n", '1:15: pools.d.slots: expected an integer of at least 1 or "auto", got "x"'],
+  ["pools: { a b: {} }\n", "1:10: pools.a b: expected 1 to 64 letters, digits, dots, dashes and underscores"],
+  ["tasks:\n  files:\n  - a.jsonl\n  - 3\n", "4:5: tasks.files.1: expected a string that is not empty, got 3"],
+  ["tasks: { bundled: yes }\n", '1:10: tasks.bundled: expected true or false, got "yes"'],
+  ["backend: { type: docker }\n", '1:12: backend.type: expected "oci" or "process", got "docker"'],
+  ["backend: oci\n", '1:1: backend: expected an object, got "oci"'],
+  ["backend: { runtime: podman }\n", '1:1: backend.type: expected "oci" or "process", got nothing'],
+  ["backend:\n  type: process\n", "1:1: backend.commands_run_unprotected_on_this_host: expected true, got nothing"],
+  ["backend: { type: oci, disk: quota }\n", '1:23: backend.disk: expected "auto" or "loop" or "watched", got "quota"'],
+  ["- 1\n", "1:1: (top): expected an object, got [1]"],
+  ["listen: [\n", "2:1: expected YAML, got an error: "],
+])("%j is refused with its line, what was expected and what was got", (text, message) => {
+  expect(() => parseConfig(text, "c.yaml")).toThrow(`c.yaml:${message}`);
 });
+
+test("all that is wrong is said at once", () => {
+  const message = refusal("lisen: x\nlease_ms: 0\nlog: { level: loud }\n");
+  expect(message.split("\n").map((line) => line.split(": ", 2)[1])).toEqual(["lease_ms", "log.level", "lisen"]);
+});
+
+/** Settings of every kind, and none of zod's own words for them. */
+test("no problem is told in the words of a library", () => {
+  const wrong = "listen: {}\nlease_ms: -1\npools: 3\nrepositories: x\nrecords: { days: x }\nlog: 1\nbackend: 7\n";
+  expect(refusal(wrong)).not.toMatch(/invalid|too (small|big)|unrecognized|received|>=|<=/i);
+});
+
+function refusal(text: string): string {
+  try {
+    parseConfig(text, "c.yaml");
+  } catch (error) {
+    if (error instanceof Error) return error.message;
+  }
+  throw new Error("it was not refused");
+}

@@ -1,6 +1,7 @@
-import { type Document, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { SandlotError } from "./errors.ts";
+import { inspect } from "./problem.ts";
 
 /** Every setting of a server. `config/sandlot.yaml` says what each is for; a key that is not here stops the start. */
 
@@ -81,6 +82,8 @@ const BackendConfig = z.discriminatedUnion("type", [
   }),
 ]);
 
+const PoolName = z.string().regex(/^[\w.-]{1,64}$/, "expected 1 to 64 letters, digits, dots, dashes and underscores");
+
 const Pool = z.strictObject({
   slots: z.union([Count, Auto]).default("auto"),
   queue: z.int().min(0).default(4_096),
@@ -97,7 +100,7 @@ export const Config = z.strictObject({
   repositories: z.array(z.string().min(1)).default([]),
   interpreters: z.array(z.string().min(1)).default([]),
   backend: BackendConfig.prefault({ type: "oci" }),
-  pools: z.record(z.string().regex(/^[\w.-]{1,64}$/), Pool).prefault({ default: {} }),
+  pools: z.record(PoolName, Pool).prefault({ default: {} }),
   sandboxes: z
     .strictObject({
       total: Count.default(1_000),
@@ -119,7 +122,7 @@ export const Config = z.strictObject({
 export type Config = z.infer<typeof Config>;
 export type LimitsConfig = Config["limits"]["defaults"];
 
-/** Reads a configuration. Fault `invalid` with every problem as `NAME:LINE:COLUMN: path: message`, so that an editor can jump to it. */
+/** Reads a configuration. Fault `invalid` with every problem as `NAME:LINE:COLUMN: path: expected ..., got ...`, so that an editor can jump to it. */
 export function parseConfig(text: string, name: string): Config {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -127,44 +130,33 @@ export function parseConfig(text: string, name: string): Config {
     const { line, col } = lines.linePos(offset);
     return `${name}:${line}:${col}`;
   };
-  if (document.errors.length > 0) throw wrong(document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`));
-  const parsed = Config.safeParse(document.toJS() ?? {});
-  if (parsed.success) return parsed.data;
+  if (document.errors.length > 0)
+    throw wrong(document.errors.map(({ pos, message }) => `${at(pos[0])}: expected YAML, got an error: ${message}`));
+  const checked = inspect(Config, document.toJS() ?? {});
+  if (checked.ok) return checked.value;
   throw wrong(
-    parsed.error.issues.map(
-      (issue) => `${at(offsetOf(document, issue))}: ${issue.path.join(".") || "(top)"}: ${issue.message}`,
-    ),
+    checked.problems.map(({ path, says }) => `${at(offsetOf(document, path))}: ${path.join(".") || "(top)"}: ${says}`),
   );
 }
 
 const wrong = (problems: readonly string[]): SandlotError =>
   new SandlotError("invalid", problems.join("\n"), { field: "config" });
 
-/** Where the value (or, for an unknown key, the key) stands; a missing one points at what should hold it. */
-function offsetOf(document: Document.Parsed, issue: z.core.$ZodIssue): number {
-  const path = issue.path.map(String);
-  if (issue.code === "unrecognized_keys") {
-    const holder: unknown = path.length === 0 ? document.contents : document.getIn(path, true);
-    const key = keysOf(holder).find(({ value }) => value === issue.keys[0]);
-    if (key) return key.offset;
-  }
+/** Where the key stands; that of a missing one is where what should hold it begins. */
+function offsetOf(document: Document.Parsed, path: readonly string[]): number {
   for (let depth = path.length; depth > 0; depth--) {
-    const offset = startOf(document.getIn(path.slice(0, depth), true));
+    const offset = keyOffset(document, path.slice(0, depth)) ?? startOf(document.getIn(path.slice(0, depth), true));
     if (offset !== undefined) return offset;
   }
   return startOf(document.contents) ?? 0;
 }
 
-function keysOf(node: unknown): readonly { readonly value: unknown; readonly offset: number }[] {
-  if (typeof node !== "object" || node === null || !("items" in node) || !Array.isArray(node.items)) return [];
-  return node.items.flatMap((pair: { key?: { value?: unknown } }) => {
-    const offset = startOf(pair.key);
-    return offset === undefined ? [] : [{ value: pair.key?.value, offset }];
-  });
+/** Undefined where `path` does not end in a key, but for instance in a list. */
+function keyOffset(document: Document.Parsed, path: readonly string[]): number | undefined {
+  const holder: unknown = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  if (!isMap(holder)) return undefined;
+  const pair = holder.items.find(({ key }) => isScalar(key) && String(key.value) === path.at(-1));
+  return startOf(pair?.key);
 }
 
-function startOf(node: unknown): number | undefined {
-  if (typeof node !== "object" || node === null || !("range" in node) || !Array.isArray(node.range)) return undefined;
-  const [start]: unknown[] = node.range;
-  return typeof start === "number" ? start : undefined;
-}
+const startOf = (node: unknown): number | undefined => (isNode(node) ? node.range?.[0] : undefined);

@@ -7,6 +7,7 @@ const SRC = import.meta.dirname;
 /** A folder may import from itself and from those in earlier rows. */
 const ORDER = [
   ["errors.ts"],
+  ["problem.ts"],
   ["config.ts"],
   ["verdict", "sandbox"],
   ["admission", "tasks"],

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { SandlotError } from "../errors.ts";
+import { check } from "../problem.ts";
 import { END_TEST_OUTPUT, officialScript, START_TEST_OUTPUT } from "./eval-script.ts";
-import { check } from "./problem.ts";
 import { CommitId, ParserName, Program, Task } from "./task.ts";
 
 const BUNDLED = join(import.meta.dirname, "bundled");

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { check } from "./problem.ts";
+import { check } from "../problem.ts";
 import type { RowOrigin, RowReader } from "./reader.ts";
 import { Task } from "./task.ts";
 

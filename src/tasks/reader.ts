@@ -1,4 +1,4 @@
-import type { Read } from "./problem.ts";
+import type { Read } from "../problem.ts";
 import type { Task } from "./task.ts";
 
 /** Where a row was read: decides its `source`, and relative paths resolve against `folder`. */

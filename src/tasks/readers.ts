@@ -1,5 +1,5 @@
+import { type Read, show } from "../problem.ts";
 import { own } from "./own.ts";
-import { type Read, show } from "./problem.ts";
 import type { RowOrigin, RowReader } from "./reader.ts";
 import { swebench } from "./swebench.ts";
 import type { Task } from "./task.ts";

@@ -102,13 +102,13 @@ describe("a row in SWE-bench form", () => {
   it("is refused with each field that does not fit, by the name of its column", () => {
     expect(problems({ base_commit: "main", eval_script: undefined, log_parser: "parse_log_cobol" })).toEqual([
       'base_commit: expected a full commit id, 40 hex digits, got "main"',
-      "eval_script: expected string, got nothing",
+      "eval_script: expected a string, got nothing",
       'log_parser: expected the name of a known log parser, got "parse_log_cobol"',
     ]);
     expect(problems({ FAIL_TO_PASS: "t.py::a" })).toEqual([
       'FAIL_TO_PASS: expected a list of test names, or JSON of one, got "t.py::a"',
     ]);
-    expect(problems({ FAIL_TO_PASS: "[]" })[0]).toMatch(/^FAIL_TO_PASS: expected a length of at least 1, got/);
+    expect(problems({ FAIL_TO_PASS: "[]" })[0]).toMatch(/^FAIL_TO_PASS: expected a list that is not empty, got/);
     expect(problems({ PASS_TO_PASS: '{"a": 1}' })[0]).toMatch(/^PASS_TO_PASS: expected a list of test names/);
     expect(problems({ repo: "tool" })[0]).toMatch(/^repo: expected owner\/name or a path, got "tool"/);
     expect(problems({ eval_type: "maybe" })).toEqual([

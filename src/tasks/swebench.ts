@@ -1,7 +1,7 @@
 import { isAbsolute, resolve } from "node:path";
 import { z } from "zod";
+import { check } from "../problem.ts";
 import { officialScript } from "./eval-script.ts";
-import { check } from "./problem.ts";
 import type { RowOrigin, RowReader } from "./reader.ts";
 import { CommitId, type EnvironmentRecipe, ParserName, Program, Task, TaskId, TestScript } from "./task.ts";
 

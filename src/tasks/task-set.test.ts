@@ -54,14 +54,14 @@ describe("a JSON-lines file of tasks", () => {
   it("gives each problem with file, line, field, what was expected and what was got", async () => {
     const bad = [someTask({ instruction: undefined }), someTask(), someTask({ colour: "red" }), someRow({ repo: 5 })];
     expect(await refusal(bad.map(line).join(""))).toEqual([
-      "bad.jsonl:1: instruction: expected string, got nothing",
-      "bad.jsonl:3: colour: expected no such field, got one",
-      "bad.jsonl:4: repo: expected string, got 5",
+      "bad.jsonl:1: instruction: expected a string that is not empty, got nothing",
+      'bad.jsonl:3: colour: expected a key of id, source, repo, language, difficulty, instruction, environment, agent, grader, oracle, got "colour"',
+      "bad.jsonl:4: repo: expected a string, got 5",
     ]);
     expect(await refusal("[1, 2\n")).toEqual([
       expect.stringMatching(/^bad.jsonl:1: \(row\): expected one JSON object/),
     ]);
-    expect(await refusal("7\n")).toEqual(["bad.jsonl:1: (row): expected object, got 7"]);
+    expect(await refusal("7\n")).toEqual(["bad.jsonl:1: (row): expected an object, got 7"]);
     expect(await refusal(Buffer.from([0x22, 0xff, 0x22]))).toEqual([expect.stringContaining("in UTF-8")]);
   });
 

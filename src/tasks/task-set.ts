@@ -1,5 +1,5 @@
 import { SandlotError } from "../errors.ts";
-import { show } from "./problem.ts";
+import { show } from "../problem.ts";
 import { readRow } from "./readers.ts";
 import type { Source } from "./sources/source.ts";
 import type { Task } from "./task.ts";

@@ -141,7 +141,7 @@ def test_what_cannot_be_is_refused_at_the_start(tmp_path: Path) -> None:
     config.write_text("pools:\n  val:\n    slotz: 4\n")
     refused = sandlot("serve", "--config", str(config), "--state", str(tmp_path / "state"))
     assert refused.returncode == 1
-    assert f"{config}:3:5: pools.val: Unrecognized key" in refused.stderr
+    assert f'{config}:3:5: pools.val.slotz: expected a key of slots, queue, priority, got "slotz"' in refused.stderr
     open_to_all = sandlot("serve", "--state", str(tmp_path / "state"), "--listen", "0.0.0.0:0")
     assert open_to_all.returncode == 1
     assert "loopback" in open_to_all.stderr

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { SandlotError } from "../../errors.ts";
-import type { Read } from "../problem.ts";
+import type { Read } from "../../problem.ts";
 import type { SourceRow } from "./source.ts";
 
 /** The rows of a file with one JSON object a line, compressed if its path ends in `.gz`. `name` is the file in messages. */

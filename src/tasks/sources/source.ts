@@ -1,4 +1,4 @@
-import type { Read } from "../problem.ts";
+import type { Read } from "../../problem.ts";
 import type { RowOrigin } from "../reader.ts";
 
 /** Rows and where each stands. A source knows files, downloads and slices, and nothing of what makes a task. */
