@@ -19,7 +19,15 @@ test.each([
   ["listen: 7\n", "1:1: listen: expected a string, got 7"],
   ["lease_ms: 10m\n", '1:1: lease_ms: expected an integer of at least 1, got "10m"'],
   ["lease_ms: 0.5\n", "1:1: lease_ms: expected an integer of at least 1, got 0.5"],
-  ["a: b\n\nlimits:\n  defaults: { memory_mib: 0 }\n", "4:15: limits.defaults.memory_mib: expected an integer "],
+  [
+    "a: b\n\nlimits:\n  defaults: { memory_mib: 0 }\n",
+    "4:15: limits.defaults.memory_mib: expected an integer of at least 16, got 0",
+  ],
+  ["limits: { most: { pids: 1 } }\n", "1:19: limits.most.pids: expected an integer of at least 16, got 1"],
+  [
+    "limits: { most: { pids: 100 } }\n",
+    "1:1: limits.defaults.pids: expected at most limits.most.pids, which is 100, got 512",
+  ],
   ["limits:\n  most: []\n", "2:3: limits.most: expected an object, got []"],
   ["pools: { d: { priority: 101 } }\n", "1:15: pools.d.priority: expected an integer from 0 to 100, got 101"],
   ["pools: { d: { slots: x } }\n", '1:15: pools.d.slots: expected an integer of at least 1 or "auto", got "x"'],

@@ -1,7 +1,7 @@
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { SandlotError } from "./errors.ts";
-import { inspect } from "./problem.ts";
+import { inspect, type Problem } from "./problem.ts";
 
 /** Every setting of a server. `config/sandlot.yaml` says what each is for; a key that is not here stops the start. */
 
@@ -9,40 +9,49 @@ const Count = z.int().min(1);
 const Ms = z.int().min(1);
 const Auto = z.literal("auto");
 
-const limits = (defaults: Readonly<Record<LimitName, number>>) =>
+/** One table for defaults and for the most: the floor holds for both. */
+const limits = (defaults: Limits) =>
   z
     .strictObject({
-      max_steps: Count.default(defaults.max_steps),
-      max_turns: Count.default(defaults.max_turns),
-      wall_ms: Ms.default(defaults.wall_ms),
-      command_ms: Ms.default(defaults.command_ms),
-      /** 0 = off. */
-      no_output_ms: z.int().min(0).default(defaults.no_output_ms),
-      output_bytes: Count.default(defaults.output_bytes),
-      memory_mib: Count.default(defaults.memory_mib),
-      cpu_milli: Count.default(defaults.cpu_milli),
-      pids: Count.default(defaults.pids),
-      disk_mib: Count.default(defaults.disk_mib),
-      grade_ms: Ms.default(defaults.grade_ms),
+      max_steps: z.int().min(LEAST_LIMITS.max_steps).default(defaults.max_steps),
+      max_turns: z.int().min(LEAST_LIMITS.max_turns).default(defaults.max_turns),
+      wall_ms: z.int().min(LEAST_LIMITS.wall_ms).default(defaults.wall_ms),
+      command_ms: z.int().min(LEAST_LIMITS.command_ms).default(defaults.command_ms),
+      no_output_ms: z.int().min(LEAST_LIMITS.no_output_ms).default(defaults.no_output_ms),
+      output_bytes: z.int().min(LEAST_LIMITS.output_bytes).default(defaults.output_bytes),
+      memory_mib: z.int().min(LEAST_LIMITS.memory_mib).default(defaults.memory_mib),
+      cpu_milli: z.int().min(LEAST_LIMITS.cpu_milli).default(defaults.cpu_milli),
+      pids: z.int().min(LEAST_LIMITS.pids).default(defaults.pids),
+      disk_mib: z.int().min(LEAST_LIMITS.disk_mib).default(defaults.disk_mib),
+      grade_ms: z.int().min(LEAST_LIMITS.grade_ms).default(defaults.grade_ms),
     })
     .prefault({});
 
-type LimitName =
-  | "max_steps"
-  | "max_turns"
-  | "wall_ms"
-  | "command_ms"
-  | "no_output_ms"
-  | "output_bytes"
-  | "memory_mib"
-  | "cpu_milli"
-  | "pids"
-  | "disk_mib"
-  | "grade_ms";
+const LIMIT_NAMES = [
+  ...(["max_steps", "max_turns", "wall_ms", "command_ms", "no_output_ms", "output_bytes"] as const),
+  ...(["memory_mib", "cpu_milli", "pids", "disk_mib", "grade_ms"] as const),
+];
+type LimitName = (typeof LIMIT_NAMES)[number];
+export type Limits = Readonly<Record<LimitName, number>>;
 
 const MINUTE = 60_000;
 
-const DEFAULTS: Readonly<Record<LimitName, number>> = {
+/** The floor of each: in less memory, or with fewer processes, the runner and a shell with a pipe cannot live; with less CPU they cannot be waited for. */
+export const LEAST_LIMITS: Limits = {
+  max_steps: 1,
+  max_turns: 1,
+  wall_ms: 1,
+  command_ms: 1,
+  no_output_ms: 0,
+  output_bytes: 1,
+  memory_mib: 16,
+  cpu_milli: 50,
+  pids: 16,
+  disk_mib: 1,
+  grade_ms: 1,
+};
+
+const DEFAULTS: Limits = {
   max_steps: 100,
   max_turns: 100,
   wall_ms: 60 * MINUTE,
@@ -56,7 +65,7 @@ const DEFAULTS: Readonly<Record<LimitName, number>> = {
   grade_ms: 30 * MINUTE,
 };
 
-const MOST: Readonly<Record<LimitName, number>> = {
+const MOST: Limits = {
   max_steps: 1_000_000,
   max_turns: 1_000_000,
   wall_ms: 24 * 60 * MINUTE,
@@ -120,7 +129,6 @@ export const Config = z.strictObject({
 });
 
 export type Config = z.infer<typeof Config>;
-export type LimitsConfig = Config["limits"]["defaults"];
 
 /** Reads a configuration. Fault `invalid` with every problem as `NAME:LINE:COLUMN: path: expected ..., got ...`, so that an editor can jump to it. */
 export function parseConfig(text: string, name: string): Config {
@@ -133,10 +141,19 @@ export function parseConfig(text: string, name: string): Config {
   if (document.errors.length > 0)
     throw wrong(document.errors.map(({ pos, message }) => `${at(pos[0])}: expected YAML, got an error: ${message}`));
   const checked = inspect(Config, document.toJS() ?? {});
-  if (checked.ok) return checked.value;
+  const problems = checked.ok ? crossed(checked.value) : checked.problems;
+  if (checked.ok && problems.length === 0) return checked.value;
   throw wrong(
-    checked.problems.map(({ path, says }) => `${at(offsetOf(document, path))}: ${path.join(".") || "(top)"}: ${says}`),
+    problems.map(({ path, says }) => `${at(offsetOf(document, path))}: ${path.join(".") || "(top)"}: ${says}`),
   );
+}
+
+/** Defaults above what may be asked for would make every Create `invalid` that asks for nothing. */
+function crossed({ limits: { defaults, most } }: Config): Problem[] {
+  return LIMIT_NAMES.filter((name) => defaults[name] > most[name]).map((name) => ({
+    path: ["limits", "defaults", name],
+    says: `expected at most limits.most.${name}, which is ${most[name]}, got ${defaults[name]}`,
+  }));
 }
 
 const wrong = (problems: readonly string[]): SandlotError =>

@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import { Admission } from "../admission/admission.ts";
 import { diskLack } from "../admission/disk-room.ts";
 import { memoryHeadroom } from "../admission/headroom.ts";
-import type { LimitsConfig } from "../config.ts";
+import { LEAST_LIMITS, type Limits as LimitsConfig } from "../config.ts";
 import { Environments } from "../environments/prepare.ts";
 import { packageIndexVariables } from "../environments/swebench/package-index.ts";
 import { Grader } from "../grading/grader.ts";
@@ -85,6 +85,7 @@ async function open(
     warm: new WarmPool({ backend, perEnvironment: config.warm.per_environment, total: config.warm.total, failed }),
     slots: sandboxAdmission(settings),
     judge: judging(grader, gradingSlots, defaults.gradeMs),
+    least: toLimits(LEAST_LIMITS),
     most: toLimits(config.limits.most),
     leaseMs: config.lease_ms,
     recordDays: config.records.days,

@@ -25,6 +25,7 @@ export interface BirthParts {
   readonly judge: Judge;
   readonly store: Store;
   readonly defaults: TrajectoryLimits;
+  readonly least: TrajectoryLimits;
   readonly most: TrajectoryLimits;
   readonly leaseMs: number;
   /** Told of failures that no caller waits for. */
@@ -52,15 +53,12 @@ export class Births {
 
   /** Faults `not_found` (task) and `invalid` before anything waits. */
   order(call: CreateCall): Order {
-    const { catalog, defaults, most, leaseMs } = this.#parts;
+    const { catalog, defaults, least, most, leaseMs } = this.#parts;
     const task = catalog.get(call.taskId);
     const tools = call.tools.length > 0 ? call.tools : task.agent.tools;
     schemasOf(tools);
-    const limits = effectiveLimits(
-      call.limits,
-      { ...defaults, gradeMs: Math.min(task.grader.timeoutMs, most.gradeMs) },
-      most,
-    );
+    const own = { ...defaults, gradeMs: Math.min(task.grader.timeoutMs, most.gradeMs) };
+    const limits = effectiveLimits(call.limits, { defaults: own, least, most });
     return { call, task, limits, leaseMs: call.leaseMs || leaseMs, tools };
   }
 

@@ -106,23 +106,36 @@ export function specFor(environment: Environment, id: string, limits: Trajectory
   };
 }
 
-/** Defaults where the client says nothing; fault `invalid` for more than the server allows. */
+export interface LimitRange {
+  readonly defaults: TrajectoryLimits;
+  readonly least: TrajectoryLimits;
+  readonly most: TrajectoryLimits;
+}
+
+/** Defaults where the client says nothing; fault `invalid` for less than a sandbox needs or more than the server allows. */
 export function effectiveLimits(
   asked: Partial<TrajectoryLimits>,
-  defaults: TrajectoryLimits,
-  most: TrajectoryLimits,
+  { defaults, least, most }: LimitRange,
 ): TrajectoryLimits {
   const entries = Object.entries(defaults).map(([name, standard]) => {
     const key = name as keyof TrajectoryLimits; // the names come from the type
     const value = asked[key] || standard;
-    if (value > most[key])
-      throw new SandlotError("invalid", `expected limits.${wireName(name)} to be at most ${most[key]}, got ${value}`, {
-        field: `limits.${wireName(name)}`,
-        knob: `limits.most.${wireName(name)}`,
-      });
+    const field = `limits.${wireName(name)}`;
+    if (value < least[key]) {
+      const message = `${field}: expected at least ${least[key]}, which the runner and a shell need, got ${value}`;
+      throw new SandlotError("invalid", message, { field });
+    }
+    refuseAbove(most[key], { field, value, knob: `limits.most.${wireName(name)}` });
     return [name, value];
   });
   return Object.fromEntries(entries) as TrajectoryLimits; // the same names
+}
+
+/** Fault `invalid` for more than the configuration allows. */
+export function refuseAbove(most: number, asked: { field: string; value: number; knob: string }): void {
+  const { field, value, knob } = asked;
+  if (value <= most) return;
+  throw new SandlotError("invalid", `${field}: expected at most ${most} (${knob}), got ${value}`, { field, knob });
 }
 
 function wireName(name: string): string {

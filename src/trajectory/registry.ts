@@ -2,7 +2,7 @@ import type { Grade } from "../grading/grade.ts";
 import type { Task } from "../tasks/task.ts";
 import { schemasOf } from "../tools/table.ts";
 import { type BirthParts, Births } from "./birth.ts";
-import { attemptDigest, Creations } from "./creation.ts";
+import { attemptDigest, Creations, refuseAbove } from "./creation.ts";
 import { draining } from "./draining.ts";
 import { carries, page } from "./listing.ts";
 import type { PatchGrades } from "./patch-grades.ts";
@@ -132,6 +132,8 @@ export class Registry implements Rollouts {
     waiting: Waiting,
   ): Promise<Grade> {
     const task = this.task(call.taskId);
+    const asked = { field: "submission.grade_ms", value: call.gradeMs, knob: "limits.most.grade_ms" };
+    refuseAbove(this.#parts.most.gradeMs, asked);
     this.#refuseDraining();
     return this.#parts.patchGrades.grade(task, call, waiting);
   }

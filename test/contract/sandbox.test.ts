@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { LEAST_LIMITS } from "../../src/config.ts";
 import type { Backend, Sandbox, SandboxSpec } from "../../src/sandbox/sandbox.ts";
 import { availableVariants, bash, eventually, newPlace, type Place, specIn } from "../support/backends.ts";
 import { leftovers } from "../support/leftovers.ts";
@@ -272,6 +273,14 @@ for (const variant of await availableVariants()) {
         await withSandbox({}, async (sandbox) => {
           expect((await bash(sandbox, "ls; cat file")).stdout).toBe("file\nfolder\nfrom the layer\n");
         });
+      });
+    });
+
+    test("the smallest limits that are taken let a shell run programs", async () => {
+      const { memory_mib: memoryMiB, cpu_milli: cpuMilli, pids, disk_mib: diskMiB } = LEAST_LIMITS;
+      await withSandbox({ limits: { memoryMiB, cpuMilli, pids, diskMiB } }, async (sandbox) => {
+        const { exitCode, stdout } = await bash(sandbox, "ls | sort | head -1; echo x > written; cat written");
+        expect([exitCode, stdout]).toEqual([0, "file\nx\n"]);
       });
     });
 
