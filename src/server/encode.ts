@@ -62,6 +62,7 @@ export function encodeResult(result: StepResult, scopes: Scopes): MessageInitSha
     outputBytes: BigInt(Math.trunc(result.outputBytes)),
     spillPath: result.spillPath ?? "",
     oomKills: result.oomKills,
+    timeoutMs: result.timeoutMs,
     ...(grade && { grade: encodeGrade(grade, scopes) }),
     left: encodeBudget(result.left),
     timings: encodeTimings(result.timings),

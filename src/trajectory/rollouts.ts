@@ -86,6 +86,8 @@ export interface StepResult {
   readonly outputTruncated: boolean;
   readonly spillPath?: string;
   readonly oomKills: number;
+  /** That the command had; 0 = it had none. */
+  readonly timeoutMs: number;
   readonly terminated: boolean;
   readonly truncated: boolean;
   readonly grade?: TrajectoryGrade;

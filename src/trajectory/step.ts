@@ -113,7 +113,7 @@ async function run(life: Life, intent: StepIntent, work: StepWork): Promise<Step
     ? brokenResult(life)
     : await callTool(tools, intent.tool, intent.argumentsJson, call);
   const broken = life.ledger.broken || !(await intact(life, result));
-  const answer = finish(life, intent, work, { result, sandboxMs: step.spentMs, broken });
+  const answer = finish(life, intent, work, { result, timeoutMs, sandboxMs: step.spentMs, broken });
   void sandbox.acknowledge(prefix).catch(() => undefined); // only frees memory in the sandbox; dispose does too
   return answer;
 }
@@ -122,11 +122,13 @@ async function submit(life: Life, intent: StepIntent, work: StepWork): Promise<S
   life.running = { key: intent.key, callId: intent.callId };
   const final = await finalize(life, { submitted: true });
   const result: ToolResult = { ...nothing(life), kind: "OK", text: `Submitted. ${verdictText(life)}` };
-  return finish(life, intent, work, { result, sandboxMs: 0, broken: false, final });
+  return finish(life, intent, work, { result, timeoutMs: 0, sandboxMs: 0, broken: false, final });
 }
 
 interface Outcome {
   readonly result: ToolResult;
+  /** That the command had; 0 = it had none. */
+  readonly timeoutMs: number;
   readonly sandboxMs: number;
   readonly broken: boolean;
   readonly final?: FinalGrade;
@@ -136,7 +138,7 @@ function finish(
   life: Life,
   intent: StepIntent,
   work: StepWork,
-  { result, sandboxMs, broken, final }: Outcome,
+  { result, timeoutMs, sandboxMs, broken, final }: Outcome,
 ): StepResult {
   const left = life.meter.left();
   const terminated = broken || final !== undefined;
@@ -155,6 +157,7 @@ function finish(
     outputTruncated: result.truncated,
     ...(result.spillPath === undefined ? {} : { spillPath: result.spillPath }),
     oomKills: result.oomKills,
+    timeoutMs: Math.round(timeoutMs),
     terminated,
     truncated: !terminated && exhausted(left),
     left,
@@ -216,6 +219,7 @@ function unjournalled(
     outputBytes: 0,
     outputTruncated: false,
     oomKills: 0,
+    timeoutMs: 0,
     terminated: kind === "DONE",
     truncated: kind === "OUT_OF_BUDGET",
     ...gradeOf(life, kind === "DONE"),

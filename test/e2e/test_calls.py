@@ -140,6 +140,30 @@ def test_past_the_wall_time_nothing_runs_and_a_running_command_ends_with_it(shar
     play(shared, scene, limits=trajectory_pb2.Limits(wall_ms=1500))
 
 
+def test_a_result_says_what_time_limit_its_command_had(shared: Server) -> None:
+    async def scene(service: Any, name: str) -> None:
+        async def limit_of(call_id: str, asked: int) -> int:
+            return (await service.Execute(bash(name, call_id, "true", timeout_ms=asked))).timeout_ms
+
+        assert await limit_of("own", 0) == 7000, "nothing asked for is the trajectory's"
+        assert await limit_of("less", 3000) == 3000
+        assert await limit_of("more", 8000) == 7000, "more than the trajectory has is what it has"
+        assert await limit_of("more", 8000) == 7000, "also when the answer is given again"
+        done = await service.Execute(pb.ExecuteRequest(trajectory_id=name, call_id="end", tool="submit_solution"))
+        assert done.timeout_ms == 0
+        assert await limit_of("late", 8000) == 0
+
+    play(shared, scene, limits=trajectory_pb2.Limits(command_ms=7000))
+
+
+def test_what_is_left_of_the_wall_time_bounds_a_command(shared: Server) -> None:
+    async def scene(service: Any, name: str) -> None:
+        result = await service.Execute(bash(name, "a", "true"))
+        assert 1000 <= result.timeout_ms <= 20_000
+
+    play(shared, scene, limits=trajectory_pb2.Limits(wall_ms=20_000))
+
+
 def test_interrupt_ends_the_command_that_was_meant_and_the_trajectory_goes_on(shared: Server) -> None:
     async def scene(service: Any, name: str) -> None:
         running = service.Execute(bash(name, "a", "cd /tmp; (sleep 1000 &) ; echo begun; sleep 1000"))
@@ -162,6 +186,8 @@ def test_limits_are_echoed_and_more_than_the_server_allows_is_invalid(shared: Se
         async with stub(shared) as service:
             for facts, field in [
                 ({"limits": trajectory_pb2.Limits(memory_mib=10_000_000)}, "limits.memory_mib"),
+                ({"limits": trajectory_pb2.Limits(memory_mib=1)}, "limits.memory_mib"),
+                ({"limits": trajectory_pb2.Limits(pids=1)}, "limits.pids"),
                 ({"tools": ["no_such_tool"]}, "tools"),
                 ({"pool": "nowhere"}, "pool"),
                 ({"labels": {str(n): "x" for n in range(33)}}, "labels"),
@@ -169,6 +195,9 @@ def test_limits_are_echoed_and_more_than_the_server_allows_is_invalid(shared: Se
             ]:
                 error = await refused_as_invalid(create(service, f"bad {field}", **facts))
                 assert error.field == field
+            longer = pb.Submission(task_id=TASK, grade_ms=2**32 - 1)
+            error = await refused_as_invalid(service.Grade(pb.GradeRequest(submission=longer)))
+            assert (error.field, error.knob) == ("submission.grade_ms", "limits.most.grade_ms")
             assert (await refused_as_invalid(create(service, ""))).field == "attempt_id"
             assert (await refused_as_invalid(create(service, "x" * 201))).field == "attempt_id"
             assert (await refused(create(service, "unknown", task_id="no-such-task"))).fault == "not_found"

@@ -153,6 +153,8 @@ class Result:
     output_truncated: bool
     spill_path: str
     oom_kills: int
+    timeout_ms: int
+    """The time limit that the command had: that of the call, within the trajectory's limits. 0 = nothing was run."""
     terminated: bool
     truncated: bool
     grade: Grade | None
@@ -174,6 +176,7 @@ class Result:
             output_truncated=wire.output_truncated,
             spill_path=wire.spill_path,
             oom_kills=wire.oom_kills,
+            timeout_ms=wire.timeout_ms,
             terminated=wire.terminated,
             truncated=wire.truncated,
             grade=_grade(wire),

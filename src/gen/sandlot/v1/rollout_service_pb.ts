@@ -173,7 +173,7 @@ export type ListTasksRequest = Message<"sandlot.v1.ListTasksRequest"> & {
   filter: string;
 
   /**
-   * At most so many per answer; 0 = 500.
+   * At most so many per answer; 0 = 500, and never more than 5,000.
    *
    * @generated from field: uint32 page_size = 2;
    */
@@ -475,7 +475,7 @@ export type CreateRequest = Message<"sandlot.v1.CreateRequest"> & {
   labels: { [key: string]: string };
 
   /**
-   * 0 = the server's defaults; more than the server allows is `invalid`.
+   * 0 = the server's defaults; more than the server allows, or less than a sandbox needs, is `invalid`.
    *
    * @generated from field: sandlot.v1.Limits limits = 7;
    */
@@ -552,7 +552,8 @@ export type ExecuteRequest = Message<"sandlot.v1.ExecuteRequest"> & {
   argumentsJson: string;
 
   /**
-   * Time limit of the command; 0 = the trajectory's.
+   * Time limit of the command, in milliseconds; 0 = `limits.command_ms` of the trajectory. More than that counts as that, and no command gets more than the wall time
+   * that is left (but a second): `timeout_ms` of the result says what it had.
    *
    * @generated from field: uint32 timeout_ms = 6;
    */
@@ -889,7 +890,7 @@ export type Submission = Message<"sandlot.v1.Submission"> & {
   patch: Uint8Array;
 
   /**
-   * Time limit of the tests; 0 = the task's own.
+   * Time limit of the tests, in milliseconds; 0 = the task's own; more than the server allows a trajectory is `invalid`.
    *
    * @generated from field: uint32 grade_ms = 3;
    */
@@ -1093,13 +1094,14 @@ export const GetTrajectoryRequestSchema: GenMessage<GetTrajectoryRequest> = /*@_
 export type ListTrajectoriesRequest = Message<"sandlot.v1.ListTrajectoriesRequest"> & {
   /**
    * Conditions `key=value` separated by blanks, all of which must hold; keys: state, ending, task_id, attempt_id, pool, group, label.<name>. Empty = all.
+   * State and ending are the words of State and Ending without their prefix (`state=ACTIVE`); any other is `invalid`.
    *
    * @generated from field: string filter = 1;
    */
   filter: string;
 
   /**
-   * At most so many per answer; 0 = 100.
+   * At most so many per answer; 0 = 100, and never more than 1,000.
    *
    * @generated from field: uint32 page_size = 2;
    */

@@ -200,7 +200,7 @@ class Budget(_message.Message):
     def __init__(self, steps: _Optional[int] = ..., turns: _Optional[int] = ..., wall_ms: _Optional[int] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("step", "call_id", "text", "kind", "exit_code", "signal", "output_bytes", "output_truncated", "spill_path", "terminated", "truncated", "grade", "left", "timings", "replayed", "oom_kills", "tool")
+    __slots__ = ("step", "call_id", "text", "kind", "exit_code", "signal", "output_bytes", "output_truncated", "spill_path", "terminated", "truncated", "grade", "left", "timings", "replayed", "oom_kills", "tool", "timeout_ms")
     STEP_FIELD_NUMBER: _ClassVar[int]
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +218,7 @@ class Result(_message.Message):
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     OOM_KILLS_FIELD_NUMBER: _ClassVar[int]
     TOOL_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     step: int
     call_id: str
     text: str
@@ -235,7 +236,8 @@ class Result(_message.Message):
     replayed: bool
     oom_kills: int
     tool: str
-    def __init__(self, step: _Optional[int] = ..., call_id: _Optional[str] = ..., text: _Optional[str] = ..., kind: _Optional[_Union[ResultKind, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., output_bytes: _Optional[int] = ..., output_truncated: _Optional[bool] = ..., spill_path: _Optional[str] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., grade: _Optional[_Union[_grade_pb2.Grade, _Mapping]] = ..., left: _Optional[_Union[Budget, _Mapping]] = ..., timings: _Optional[_Union[_grade_pb2.Timings, _Mapping]] = ..., replayed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., tool: _Optional[str] = ...) -> None: ...
+    timeout_ms: int
+    def __init__(self, step: _Optional[int] = ..., call_id: _Optional[str] = ..., text: _Optional[str] = ..., kind: _Optional[_Union[ResultKind, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., output_bytes: _Optional[int] = ..., output_truncated: _Optional[bool] = ..., spill_path: _Optional[str] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., grade: _Optional[_Union[_grade_pb2.Grade, _Mapping]] = ..., left: _Optional[_Union[Budget, _Mapping]] = ..., timings: _Optional[_Union[_grade_pb2.Timings, _Mapping]] = ..., replayed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., tool: _Optional[str] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
 class Turn(_message.Message):
     __slots__ = ("turn", "observations", "results", "reward", "terminated", "truncated", "grade", "left", "replayed")
