@@ -99,12 +99,29 @@ const Pool = z.strictObject({
   priority: z.int().min(0).max(100).default(50),
 });
 
+/** Sources as `--tasks` takes them, read as one; `instances` alone names its data set itself. */
+const TaskSet = z
+  .strictObject({
+    from: z.array(z.string().min(1)).default([]),
+    instances: z.string().default(""),
+    offset: z.int().min(0).default(0),
+    /** 0 = no limit. */
+    limit: z.int().min(0).default(0),
+  })
+  .refine(({ from, instances }) => from.length > 0 || instances !== "", "expected from, instances or both");
+
 export const Config = z.strictObject({
   listen: z.string().default("127.0.0.1:50051"),
   /** Empty = `$XDG_STATE_HOME/sandlot`. */
   state_dir: z.string().default(""),
   tasks: z
-    .strictObject({ bundled: z.boolean().default(true), files: z.array(z.string().min(1)).default([]) })
+    .strictObject({
+      bundled: z.boolean().default(true),
+      files: z.array(z.string().min(1)).default([]),
+      sets: z.array(TaskSet).default([]),
+      /** Empty = `config/dataset.lock` of this install. */
+      lock: z.string().default(""),
+    })
     .prefault({}),
   repositories: z.array(z.string().min(1)).default([]),
   interpreters: z.array(z.string().min(1)).default([]),
@@ -129,6 +146,7 @@ export const Config = z.strictObject({
 });
 
 export type Config = z.infer<typeof Config>;
+export type TaskSetConfig = z.infer<typeof TaskSet>;
 
 /** Reads a configuration. Fault `invalid` with every problem as `NAME:LINE:COLUMN: path: expected ..., got ...`, so that an editor can jump to it. */
 export function parseConfig(text: string, name: string): Config {

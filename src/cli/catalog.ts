@@ -1,16 +1,48 @@
+import { resolve } from "node:path";
+import type { TaskSetConfig } from "../config.ts";
 import { readBundledTasks } from "../tasks/bundled.ts";
 import { Catalog, type TaskSource } from "../tasks/catalog.ts";
-import { fileSource } from "../tasks/sources/file.ts";
-import { readTaskSet } from "../tasks/task-set.ts";
+import { readInstances } from "../tasks/instances.ts";
+import { HubCache } from "../tasks/sources/hub/cache.ts";
+import type { HubAccess } from "../tasks/sources/hub/dataset.ts";
+import { readLock } from "../tasks/sources/hub/dataset-lock.ts";
+import { Hub } from "../tasks/sources/hub/hub.ts";
+import { openSource, placeOf } from "../tasks/sources/open.ts";
+import { readTaskSet, type TaskSet } from "../tasks/task-set.ts";
+import { clearProgress, progress } from "./print.ts";
 import type { Settings } from "./settings.ts";
 
-/** All tasks that the settings name. Fault `invalid` with every problem of the first file that has some. */
-export async function readCatalog({ config, taskFiles }: Settings): Promise<Catalog> {
-  const bundled: readonly TaskSource[] = config.tasks.bundled
+/** All tasks that the settings name. Fault `invalid` with every problem of the first set that has some. */
+export async function readCatalog(settings: Settings): Promise<Catalog> {
+  const bundled: readonly TaskSource[] = settings.config.tasks.bundled
     ? [{ name: "bundled", tasks: await readBundledTasks() }]
     : [];
-  const files = await Promise.all(
-    taskFiles.map(async (path) => ({ name: path, tasks: await readTaskSet(fileSource(path)) })),
-  );
-  return Catalog.from([...bundled, ...files]);
+  const sets = await Promise.all(settings.taskSets.map((set) => readSet(set, settings)));
+  return Catalog.from([...bundled, ...sets]);
+}
+
+/** Absolute paths of everything on this host that holds tasks, with their answers. */
+export function filesOfTasks({ taskSets, hub }: Settings): readonly string[] {
+  const places = taskSets.flatMap(({ from }) => from.map(placeOf));
+  return [...places.flatMap((place) => (place.type === "file" ? [resolve(place.path)] : [])), hub.cache];
+}
+
+/** The hub as the settings have it, with a cache below the state folder. */
+export async function openHub({ hub, credentials }: Settings): Promise<HubAccess> {
+  const client = new Hub({ endpoint: hub.endpoint, token: credentials.hubToken });
+  return { cache: new HubCache({ hub: client, folder: hub.cache, report: progress }), lock: await readLock(hub.lock) };
+}
+
+async function readSet(config: TaskSetConfig, settings: Settings): Promise<TaskSource> {
+  const set = await openSet(config, settings).finally(clearProgress);
+  return { name: set.sources.map(({ name }) => name).join(", "), tasks: await readTaskSet(set) };
+}
+
+async function openSet({ from, instances, offset, limit }: TaskSetConfig, settings: Settings): Promise<TaskSet> {
+  const slice = instances === "" ? undefined : await readInstances(instances);
+  const named = slice === undefined ? [] : slice.splits.map((split) => `hf:${slice.dataset}:${split}`);
+  const hub = () => openHub(settings);
+  const sources = [];
+  for (const text of from.length > 0 ? from : named) sources.push(await openSource(text, hub));
+  return { sources, offset, ...(slice && { instances: slice }), ...(limit > 0 && { limit }) };
 }

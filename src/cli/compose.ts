@@ -17,7 +17,7 @@ import { newSandboxId } from "../trajectory/creation.ts";
 import { type OpenRollouts, openRollouts } from "../trajectory/open.ts";
 import type { TrajectoryLimits } from "../trajectory/rollouts.ts";
 import { Judge } from "../verdict/judge-in-worker.ts";
-import { readCatalog } from "./catalog.ts";
+import { filesOfTasks, readCatalog } from "./catalog.ts";
 import { judging } from "./judging.ts";
 import type { Settings } from "./settings.ts";
 import { lockState } from "./state-lock.ts";
@@ -99,13 +99,13 @@ async function open(
 
 /** The backend of the settings, on their state folder. Its sandboxes see nothing of this install, which holds gold patches, nor of tasks and clones. */
 export function openOwnBackend(settings: Settings, instance: string): Promise<Backend> {
-  const { config, stateDir, taskFiles, repositories } = settings;
+  const { config, stateDir, repositories } = settings;
   const { backend } = config;
   const { runtime, disk } = backend.type === "oci" ? backend : ({ runtime: "auto", disk: "auto" } as const);
   return openBackend({
     ...{ type: backend.type, stateDir, instance, runtime, disk },
     runnerPath: join(ROOT, "runner/sandlot-runner"),
-    hide: [ROOT, ...taskFiles, ...repositories],
+    hide: [ROOT, ...filesOfTasks(settings), ...repositories],
   });
 }
 

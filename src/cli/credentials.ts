@@ -5,10 +5,12 @@ import type { Scope, Token } from "../server/authorize.ts";
 
 const SCOPES: readonly Scope[] = ["rollout", "hidden", "admin"];
 const PREFIX = "SANDLOT_TOKEN_";
+/** Of the hub that has the data sets. */
+const HUB_TOKEN = "HF_TOKEN";
 
 /**
  * All secrets of this process: `KEY=value` lines of a file, and above them the environment. `SANDLOT_TOKEN_<NAME>=<token> [scope,scope]`
- * admits clients; without scopes a token has `rollout`. Shows nothing when it is printed or logged.
+ * admits clients; without scopes a token has `rollout`. `HF_TOKEN` opens private data sets of the hub. Shows nothing when it is printed or logged.
  */
 export class Credentials {
   readonly #values: ReadonlyMap<string, string>;
@@ -19,12 +21,18 @@ export class Credentials {
 
   static read(file: string, env: Readonly<Record<string, string | undefined>>): Credentials {
     const values = new Map(parseLines(readIfThere(file), file));
-    for (const [key, value] of Object.entries(env)) if (key.startsWith(PREFIX) && value) values.set(key, value);
+    for (const [key, value] of Object.entries(env)) {
+      if ((key.startsWith(PREFIX) || key === HUB_TOKEN) && value) values.set(key, value);
+    }
     return new Credentials(values);
   }
 
   get tokens(): readonly Token[] {
     return [...this.#values].filter(([key]) => key.startsWith(PREFIX)).map(([key, value]) => toToken(key, value));
+  }
+
+  get hubToken(): string | undefined {
+    return this.#values.get(HUB_TOKEN) || undefined;
   }
 
   /** Replaces every secret in a text. */

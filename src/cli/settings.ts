@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { Config, parseConfig } from "../config.ts";
+import { Config, parseConfig, type TaskSetConfig } from "../config.ts";
 import { SandlotError } from "../errors.ts";
+import { UsageError, whole } from "./arguments.ts";
 import { Credentials } from "./credentials.ts";
 
 /** What the command line, the environment and the configuration come to. */
@@ -11,10 +12,18 @@ export interface Settings {
   readonly listen: string;
   /** Absolute. */
   readonly stateDir: string;
-  /** Absolute, of JSON lines. */
-  readonly taskFiles: readonly string[];
+  readonly taskSets: readonly TaskSetConfig[];
+  readonly hub: HubSettings;
   readonly repositories: readonly string[];
   readonly credentials: Credentials;
+}
+
+export interface HubSettings {
+  readonly endpoint: string;
+  /** Absolute. */
+  readonly cache: string;
+  /** Absolute. */
+  readonly lock: string;
 }
 
 /** Options of every command that opens a stack of its own. */
@@ -22,34 +31,73 @@ export const STACK_OPTIONS = {
   config: { type: "string" },
   state: { type: "string" },
   tasks: { type: "string", multiple: true },
+  instances: { type: "string" },
+  offset: { type: "string" },
+  limit: { type: "string" },
 } as const;
 
 export const STACK_HELP = `  --config FILE      settings (else SANDLOT_CONFIG; see config/sandlot.yaml)
   --state DIR        state folder (else SANDLOT_STATE, the configuration, or $XDG_STATE_HOME/sandlot)
-  --tasks FILE       more tasks, as JSON lines; may be repeated`;
+  --tasks SOURCE     more tasks: a file (.jsonl, .json, .parquet), or a data set on the hub as owner/name[@REVISION][:SPLIT];
+                     may be repeated
+  --instances FILE   of those, or else of the data set that FILE names, only the rows whose ids it lists
+  --offset N         of those, without the first N
+  --limit N          of those, at most N`;
 
 export interface StackFlags {
   readonly config?: string | undefined;
   readonly state?: string | undefined;
   readonly tasks?: readonly string[] | undefined;
+  readonly instances?: string | undefined;
+  readonly offset?: string | undefined;
+  readonly limit?: string | undefined;
   readonly listen?: string | undefined;
 }
 
-const CREDENTIALS = join(import.meta.dirname, "../../secrets/credentials.txt");
+const ROOT = join(import.meta.dirname, "../..");
+const CREDENTIALS = join(ROOT, "secrets/credentials.txt");
+const DATASET_LOCK = join(ROOT, "config/dataset.lock");
+const HUB = "https://huggingface.co";
 
 /** Flags go before the environment, the environment before the configuration. */
 export function readSettings(flags: StackFlags, env: NodeJS.ProcessEnv = process.env): Settings {
   const file = flags.config ?? env["SANDLOT_CONFIG"];
   const config = file ? parseConfig(readText(file), file) : Config.parse({});
   const clones = env["SANDLOT_REPOSITORIES"];
+  const stateDir = resolve(flags.state ?? (env["SANDLOT_STATE"] || config.state_dir || defaultState(env)));
   return {
     config,
     listen: flags.listen ?? (env["SANDLOT_LISTEN"] || config.listen),
-    stateDir: resolve(flags.state ?? (env["SANDLOT_STATE"] || config.state_dir || defaultState(env))),
-    taskFiles: [...config.tasks.files, ...(flags.tasks ?? [])].map((path) => resolve(path)),
+    stateDir,
+    taskSets: taskSets(config, flags),
+    hub: {
+      endpoint: hubEndpoint(env["HF_ENDPOINT"] || HUB),
+      cache: join(stateDir, "datasets"),
+      lock: resolve(config.tasks.lock || DATASET_LOCK),
+    },
     repositories: [...(clones ? [clones] : []), ...config.repositories].map((path) => resolve(path)),
     credentials: Credentials.read(CREDENTIALS, env),
   };
+}
+
+/** What the flags name is one set of its own: the slice is of it alone. */
+function taskSets({ tasks }: Config, flags: StackFlags): readonly TaskSetConfig[] {
+  const offset = whole(flags.offset, "--offset") ?? 0;
+  const limit = whole(flags.limit, "--limit", 1) ?? 0;
+  const named: TaskSetConfig = { from: [...(flags.tasks ?? [])], instances: flags.instances ?? "", offset, limit };
+  const isNamed = named.from.length > 0 || named.instances !== "";
+  if (!isNamed && offset + limit > 0)
+    throw new UsageError("--offset and --limit are of what --tasks or --instances names");
+  const files = { from: tasks.files, instances: "", offset: 0, limit: 0 };
+  return [...(files.from.length > 0 ? [files] : []), ...tasks.sets, ...(isNamed ? [named] : [])];
+}
+
+function hubEndpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "https:" || url?.protocol === "http:") return text.replace(/\/+$/, "");
+  throw new SandlotError("invalid", `HF_ENDPOINT: expected the address of a hub, got ${JSON.stringify(text)}`, {
+    field: "HF_ENDPOINT",
+  });
 }
 
 function defaultState(env: NodeJS.ProcessEnv): string {

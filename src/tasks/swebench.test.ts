@@ -119,7 +119,9 @@ describe("a row in SWE-bench form", () => {
 
   it.skipIf(!present)("is each published row of Lite and Verified", async () => {
     const files = readdirSync(DATA).filter((file) => file.endsWith(".v5.jsonl.gz"));
-    const tasks = (await Promise.all(files.map((file) => readTaskSet(fileSource(join(DATA, file)))))).flat();
+    const tasks = (
+      await Promise.all(files.map((file) => readTaskSet({ sources: [fileSource(join(DATA, file))] })))
+    ).flat();
     expect(tasks.length).toBeGreaterThanOrEqual(873);
     for (const task of tasks) {
       expect(PARSERS.has(task.grader.parser), task.id).toBe(true);

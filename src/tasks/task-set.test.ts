@@ -1,11 +1,13 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fileSource } from "./sources/file.ts";
+import type { Source } from "./sources/source.ts";
 import { someRow, someTask } from "./task.fixture.ts";
-import { readTaskSet } from "./task-set.ts";
+import { readTaskSet, type TaskSet } from "./task-set.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -15,7 +17,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 async function read(name: string, content: string | Uint8Array) {
   await writeFile(join(folder, name), content);
-  return readTaskSet(fileSource(join(folder, name)));
+  return readTaskSet({ sources: [fileSource(join(folder, name))] });
 }
 
 async function refusal(content: string | Uint8Array): Promise<string[]> {
@@ -86,11 +88,90 @@ describe("a JSON-lines file of tasks", () => {
   });
 
   it("is an error that names the file when it cannot be read", async () => {
-    await expect(readTaskSet(fileSource(join(folder, "none.jsonl")))).rejects.toThrow(
+    await expect(readTaskSet({ sources: [fileSource(join(folder, "none.jsonl"))] })).rejects.toThrow(
       /expected a readable file of tasks at .*none/,
     );
-    await expect(readTaskSet(fileSource(join(folder, "none.jsonl.gz")))).rejects.toThrow(/ENOENT/);
+    await expect(readTaskSet({ sources: [fileSource(join(folder, "none.jsonl.gz"))] })).rejects.toThrow(/ENOENT/);
     await expect(read("torn.jsonl.gz", gzipSync(line(someTask())).subarray(0, 40))).rejects.toThrow(/torn.jsonl.gz/);
-    await expect(readTaskSet(fileSource(folder))).rejects.toMatchObject({ fault: "invalid" });
+    await mkdir(join(folder, "folder.jsonl"));
+    const ofFolder = readTaskSet({ sources: [fileSource(join(folder, "folder.jsonl"))] });
+    await expect(ofFolder).rejects.toMatchObject({ fault: "invalid" });
+    expect(() => fileSource(folder)).toThrow(/expected a file that ends in .jsonl/);
+  });
+});
+
+describe("a file of another format", () => {
+  it("is told by its ending: a JSON list, or JSON lines that end in .json", async () => {
+    const rows = JSON.stringify([someTask(), someRow()], undefined, 2);
+    expect((await read("list.json", `\n ${rows}`)).map(({ id }) => id)).toEqual(["own-1", "acme__tool-1"]);
+    expect((await read("list.json.gz", gzipSync(rows))).map(({ id }) => id)).toEqual(["own-1", "acme__tool-1"]);
+    expect((await read("lines.json", line(someTask()) + line(someRow()))).map(({ id }) => id)).toHaveLength(2);
+  });
+
+  it("is Parquet, with the same tasks in it as the JSON of the same rows", async () => {
+    const rows = [someRow(), someRow({ instance_id: "acme__tool-2" })];
+    const columns = Object.keys(someRow()).map((name) => ({
+      name,
+      data: rows.map((row) => (typeof row[name] === "string" ? row[name] : JSON.stringify(row[name]))),
+    }));
+    const bytes = new Uint8Array(parquetWriteBuffer({ columnData: columns }));
+    expect(await read("same.parquet", bytes)).toEqual(await read("same.json", JSON.stringify(rows)));
+  });
+
+  it("tells the index of a bad row", async () => {
+    await expect(read("bad.json", JSON.stringify([someTask(), 7]))).rejects.toThrow(
+      /bad.json\[1\]: \(row\): expected an object, got 7$/,
+    );
+    await expect(read("torn.json", '[{"id": 1}, {')).rejects.toThrow(
+      /torn.json: expected one JSON list in UTF-8, got /,
+    );
+  });
+
+  it("is refused by the ending that is not known", async () => {
+    await expect(read("rows.csv", "a,b")).rejects.toThrow(
+      /expected a file that ends in .jsonl, .*.parquet, got ".*csv"/,
+    );
+  });
+});
+
+describe("a slice of task sets", () => {
+  const ids = ["a-1", "a-2", "a-3", "b-1", "b-2"];
+  let sources: readonly Source[];
+  beforeAll(async () => {
+    for (const name of ["a", "b"]) {
+      const rows = ids.filter((id) => id.startsWith(name)).map((id) => line(someTask({ id })));
+      await writeFile(join(folder, `${name}.jsonl`), rows.join(""));
+    }
+    sources = ["a", "b"].map((name) => fileSource(join(folder, `${name}.jsonl`)));
+  });
+  const taken = async (slice: Omit<TaskSet, "sources">) =>
+    (await readTaskSet({ sources, ...slice })).map(({ id }) => id);
+  const named = (...wanted: string[]) => ({ name: "ids.yaml", dataset: "x/y", splits: ["dev"], ids: new Set(wanted) });
+
+  it("counts over all sources in a row", async () => {
+    expect(await taken({ offset: 2, limit: 2 })).toEqual(["a-3", "b-1"]);
+    expect(await taken({ offset: 4 })).toEqual(["b-2"]);
+    expect(await taken({ offset: 9 })).toEqual([]);
+    expect(await taken({ limit: 1 })).toEqual(["a-1"]);
+  });
+
+  it("takes the named rows in the order of the sources, and counts those", async () => {
+    expect(await taken({ instances: named("b-2", "a-2") })).toEqual(["a-2", "b-2"]);
+    expect(await taken({ instances: named("b-2", "a-2"), offset: 1 })).toEqual(["b-2"]);
+    expect(await taken({ instances: named("b-2", "a-2"), limit: 1 })).toEqual(["a-2"]);
+  });
+
+  it("names each id that is not in it, also behind a limit", async () => {
+    const wrong = taken({ instances: named("a-1", "a-9"), limit: 1 });
+    await expect(wrong).rejects.toThrow(/^ids.yaml: expected ids of rows of .*a.jsonl, .*b.jsonl, got "a-9"$/);
+    await expect(wrong).rejects.toMatchObject({ fault: "invalid", facts: { field: "tasks" } });
+  });
+
+  it("does not mind what is wrong with rows that it leaves out", async () => {
+    await writeFile(join(folder, "mixed.jsonl"), `{"id": "bad-1"}\nnot json\n${line(someTask())}`);
+    const mixed = { sources: [fileSource(join(folder, "mixed.jsonl"))] };
+    expect(await readTaskSet({ ...mixed, instances: named("own-1") })).toHaveLength(1);
+    expect(await readTaskSet({ ...mixed, offset: 2 })).toHaveLength(1);
+    await expect(readTaskSet({ ...mixed, instances: named("bad-1") })).rejects.toThrow(/mixed.jsonl:1: instruction/);
   });
 });

@@ -1,34 +1,82 @@
 import { SandlotError } from "../errors.ts";
-import { show } from "../problem.ts";
+import { type Read, show } from "../problem.ts";
+import type { Instances } from "./instances.ts";
 import { readRow } from "./readers.ts";
-import type { Source } from "./sources/source.ts";
+import type { Source, SourceRow } from "./sources/source.ts";
 import type { Task } from "./task.ts";
+
+/** Sources that are read one after the other, and what of their rows is wanted. */
+export interface TaskSet {
+  readonly sources: readonly Source[];
+  /** The rows with these ids and no others; each must be there. */
+  readonly instances?: Instances;
+  /** So many of those are left out first. */
+  readonly offset?: number;
+  /** And at most so many taken. */
+  readonly limit?: number;
+}
 
 const MAX_PROBLEMS = 20;
 
 /**
- * The tasks of a source, in its order. Anything wrong is one `invalid` error with each problem as `place: field: expected ..., got ...`;
- * half a source is never served.
+ * The tasks of a set, in order. Anything wrong with a wanted row is one `invalid` error with each problem as `place: field: expected ..., got ...`;
+ * half a set is never served.
  */
-export async function readTaskSet(source: Source): Promise<readonly Task[]> {
+export async function readTaskSet(set: TaskSet): Promise<readonly Task[]> {
   const tasks: Task[] = [];
   const placeOf = new Map<string, string>();
   const problems: string[] = [];
-  for await (const { place, row } of source.rows()) {
+  const missing = new Set(set.instances?.ids);
+  for await (const { source, place, row } of wantedRows(set, missing)) {
     const read = row.ok ? readRow(row.value, source.origin) : row;
     if (!read.ok) {
       problems.push(...read.problems.map((problem) => `${place}: ${problem}`));
       continue;
     }
-    const first = placeOf.get(read.value.id);
-    if (first !== undefined) {
-      problems.push(`${place}: id: expected an id of its own, got ${show(read.value.id)} of ${first}`);
-    }
-    placeOf.set(read.value.id, first ?? place);
+    const { id } = read.value;
+    const first = placeOf.get(id);
+    if (first !== undefined) problems.push(`${place}: id: expected an id of its own, got ${show(id)} of ${first}`);
+    placeOf.set(id, first ?? place);
     tasks.push(read.value);
   }
+  problems.push(...absent(set, missing));
   if (problems.length > 0) throw new SandlotError("invalid", listing(problems), { field: "tasks" });
   return tasks;
+}
+
+interface WantedRow extends SourceRow {
+  readonly source: Source;
+}
+
+/** What is found is struck off `missing`: ids that are not in the set are told even where a limit ends it before. */
+async function* wantedRows(set: TaskSet, missing: Set<string>): AsyncGenerator<WantedRow> {
+  const { sources, instances, offset = 0, limit = Number.POSITIVE_INFINITY } = set;
+  let passed = 0;
+  for (const source of sources) {
+    for await (const { place, row } of source.rows()) {
+      const id = instances && idOf(row, source);
+      if (instances && (id === undefined || !instances.ids.has(id))) continue;
+      if (id !== undefined) missing.delete(id);
+      passed += 1;
+      if (passed > offset && passed <= offset + limit) yield { source, place, row };
+      if (passed >= offset + limit && missing.size === 0) return;
+    }
+  }
+}
+
+/** As the row spells it, so that rows that are not wanted need not be sound; else as its task is called. */
+function idOf(row: Read<unknown>, { origin }: Source): string | undefined {
+  if (!row.ok || typeof row.value !== "object" || row.value === null) return undefined;
+  const { instance_id, id }: { instance_id?: unknown; id?: unknown } = row.value;
+  const spelt = [instance_id, id].find((value) => typeof value === "string");
+  if (spelt !== undefined) return spelt;
+  const read = readRow(row.value, origin);
+  return read.ok ? read.value.id : undefined;
+}
+
+function absent({ sources, instances }: TaskSet, missing: ReadonlySet<string>): string[] {
+  const names = sources.map(({ name }) => name).join(", ");
+  return [...missing].map((id) => `${instances?.name}: expected ids of rows of ${names}, got ${show(id)}`);
 }
 
 function listing(problems: readonly string[]): string {

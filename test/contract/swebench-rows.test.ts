@@ -52,7 +52,8 @@ describe.skipIf(isolated === undefined)("a real SWE-bench row", () => {
     const options = preparationOptions(place.stateDir, HOST_PATH, backend);
     environments = new Environments({ ...options, newId, repositories: clones });
     grader = new Grader({ backend, judge, newId, limits: LIMITS, serverVersion: "test" });
-    for (const path of paths) for (const task of await readTaskSet(fileSource(path))) tasks.set(task.id, task);
+    for (const path of paths)
+      for (const task of await readTaskSet({ sources: [fileSource(path)] })) tasks.set(task.id, task);
   });
 
   afterAll(async () => {
