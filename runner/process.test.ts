@@ -242,7 +242,7 @@ describe("a call id", () => {
 
   it("is forgotten when acknowledged, together with what begins with it and a dot", async () => {
     for (const callId of ["ack", "ack.1", "ack.1.read", "ack1"]) await bash(runner.client, "true", { callId });
-    await runner.client.acknowledge("ack");
+    runner.client.acknowledge("ack");
     const left = (await runner.client.calls()).filter((call) => call.id.startsWith("ack"));
     expect(left.map((call) => call.id)).toEqual(["ack1"]);
   });
@@ -261,7 +261,7 @@ describe("a call id", () => {
     for (let i = 0; i < 70; i++) await bash(runner.client, script, { callId: `room.${i}` });
     const result = await bash(runner.client, script, { callId });
     expect(result).toMatchObject({ exitCode: 0, outputBytes: 2000000, truncated: true, output: [] });
-    await runner.client.acknowledge("room");
+    runner.client.acknowledge("room");
   });
 });
 
@@ -286,7 +286,7 @@ describe("files", () => {
     await runner.client.readFile(path, { callId });
     writeFileSync(path, "after");
     expect(String((await runner.client.readFile(path, { callId })).data)).toBe("before");
-    await runner.client.acknowledge(callId);
+    runner.client.acknowledge(callId);
     expect(String((await runner.client.readFile(path, { callId })).data)).toBe("after");
   });
 

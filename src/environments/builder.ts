@@ -89,7 +89,7 @@ export class Builder {
       signal: this.#watch.signal,
       ...(options.stage === undefined ? {} : { onOutput: this.#reporter(options.stage) }),
     });
-    await this.#sandbox.acknowledge(callId);
+    this.#sandbox.acknowledge(callId);
     return result;
   }
 
@@ -101,7 +101,7 @@ export class Builder {
       mode,
       signal: this.#watch.signal,
     });
-    await this.#sandbox.acknowledge(callId);
+    this.#sandbox.acknowledge(callId);
     if (written.failure)
       throw new SandlotError(
         "task",

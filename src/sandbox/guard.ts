@@ -100,8 +100,8 @@ class GuardedSandbox implements Sandbox {
     await this.#briefly(() => this.#bare.interrupt(callId));
   }
 
-  async acknowledge(callId: string): Promise<void> {
-    await this.#briefly(() => this.#bare.acknowledge(callId));
+  acknowledge(callId: string): void {
+    if (this.#disposing === undefined) this.#bare.acknowledge(callId);
   }
 
   async freeze(): Promise<AsyncDisposable> {
@@ -135,14 +135,17 @@ class GuardedSandbox implements Sandbox {
   ): Promise<T> {
     this.#mustExist();
     for (const waitMs of [deadlineMs, LAST_WAIT_MS]) {
-      const deadline = AbortSignal.timeout(Math.min(waitMs, MAX_TIMER_MS));
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(), Math.min(waitMs, MAX_TIMER_MS)).unref();
       try {
-        return await run(options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]));
+        return await run(options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal]));
       } catch (error) {
         options.signal?.throwIfAborted();
         if (error instanceof RunnerGone) return ended(await this.#afterEnd(error));
-        if (!deadline.aborted) throw error;
+        if (!late.signal.aborted) throw error;
         this.#bare.killCommands();
+      } finally {
+        clearTimeout(timer);
       }
     }
     throw new SandlotError(

@@ -71,6 +71,11 @@ export interface ExecOptions {
   readonly spillBytes?: number;
   /** Gives the command a writable descriptor 9; what lies there when it ends comes back as `state` (at most 256 KiB). */
   readonly captureState?: boolean;
+  /**
+   * The same argv, folder and environment will come again, with another `stdin` that ends at its first NUL byte or its end: a backend may start the next one ahead of time, so that it waits for its
+   * standard input. Whether it did shows in nothing but the time it takes.
+   */
+  readonly repeats?: boolean;
   /** Called in order with live output (and, after an attach, with what is still kept of the earlier output). */
   readonly onOutput?: (chunk: OutputChunk) => void;
   /** Ends the waiting only; the command goes on. To end the command call `interrupt`. */
@@ -137,8 +142,8 @@ export interface Sandbox {
     data: Uint8Array,
     options: FileOptions & { readonly mode?: number },
   ): Promise<{ readonly failure?: string }>;
-  /** Forgets kept results: the given call id, and those that begin with it and a dot. */
-  acknowledge(callId: string): Promise<void>;
+  /** Lets go of kept results: the given call id, and those that begin with it and a dot. They are forgotten before the next call begins, or a second later. */
+  acknowledge(callId: string): void;
   /** Stops every process inside until the returned thing is disposed; needed while a View of it exists. */
   freeze(): Promise<AsyncDisposable>;
   /** False when the sandbox is gone (PID 1 dead), by whatever cause. */

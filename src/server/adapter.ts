@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
@@ -23,7 +23,7 @@ export interface Incoming {
   readonly peer: string;
   readonly metadata: Metadata;
   readonly request: unknown;
-  /** Fires on cancel, deadline or a lost client, and after the answer. */
+  /** Fires on cancel, deadline or a lost client. */
   readonly signal: AbortSignal;
   /** When the client stops waiting, as performance.now() counts; Infinity = it does not say. */
   readonly deadline: number;
@@ -91,7 +91,9 @@ function unary(handler: AnyHandler, { output }: DescMethod, path: string, frame:
     };
     const run = async () => {
       try {
-        done(null, await answer());
+        const value = await answer();
+        incoming.answered();
+        done(null, value);
         frame.finished(incoming, status.OK);
       } catch (error) {
         const failure = await frame.toStatus(error, incoming);
@@ -114,6 +116,7 @@ function streaming(handler: AnyHandler, { output, methodKind }: DescMethod, path
         if (!call.write(encode(output, create(output, message)))) await once(call, "drain", { signal });
         signal.throwIfAborted();
       }
+      incoming.answered();
       call.end();
       frame.finished(incoming, status.OK);
     } catch (error) {
@@ -130,9 +133,11 @@ function wellFormed(request: unknown): unknown {
   return request;
 }
 
-function arrived(call: Unary | Stream, path: string, request: unknown): Incoming {
+/** `answered`: grpc-js calls the end of every call a cancellation too. */
+function arrived(call: Unary | Stream, path: string, request: unknown): Incoming & { answered(): void } {
   const abort = new AbortController();
-  call.on("cancelled", () => abort.abort());
+  const cancelled = (): void => abort.abort();
+  call.on("cancelled", cancelled);
   if (call.cancelled) abort.abort();
   const deadline = call.getDeadline();
   const startedAt = performance.now();
@@ -143,6 +148,7 @@ function arrived(call: Unary | Stream, path: string, request: unknown): Incoming
     metadata: call.metadata,
     request,
     signal: abort.signal,
+    answered: () => call.off("cancelled", cancelled),
     deadline: startedAt + (typeof deadline === "number" ? deadline : deadline.getTime()) - Date.now(),
     startedAt,
   };
@@ -151,5 +157,5 @@ function arrived(call: Unary | Stream, path: string, request: unknown): Incoming
 /** The client's own `x-request-id` where it sent a harmless one. */
 function requestId(metadata: Metadata): string {
   const [given] = metadata.get("x-request-id");
-  return typeof given === "string" && /^[\w.-]{1,64}$/.test(given) ? given : randomBytes(8).toString("hex");
+  return typeof given === "string" && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
 }

@@ -114,7 +114,7 @@ async function run(life: Life, intent: StepIntent, work: StepWork): Promise<Step
     : await callTool(tools, intent.tool, intent.argumentsJson, call);
   const broken = life.ledger.broken || !(await intact(life, result));
   const answer = finish(life, intent, work, { result, timeoutMs, sandboxMs: step.spentMs, broken });
-  void sandbox.acknowledge(prefix).catch(() => undefined); // only frees memory in the sandbox; dispose does too
+  sandbox.acknowledge(prefix);
   return answer;
 }
 

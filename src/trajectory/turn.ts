@@ -70,7 +70,7 @@ async function feedback(life: Life, intent: TurnIntent): Promise<TurnResult["obs
     timeoutMs: ledger.created.limits.commandMs,
     outputBytes: ledger.created.limits.outputBytes,
   });
-  void sandbox.acknowledge(prefix).catch(() => undefined);
+  sandbox.acknowledge(prefix);
   return text === undefined ? [] : [{ role: "user", content: text }];
 }
 

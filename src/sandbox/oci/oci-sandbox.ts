@@ -97,8 +97,8 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
     return this.#parts.client.writeFile(path, data, options);
   }
 
-  async acknowledge(callId: string): Promise<void> {
-    await this.#parts.client.acknowledge(callId);
+  acknowledge(callId: string): void {
+    this.#parts.client.acknowledge(callId);
     for (const known of this.#kills.keys()) {
       if (known === callId || known.startsWith(`${callId}.`)) this.#kills.delete(known);
     }

@@ -66,8 +66,8 @@ export class ProcessSandbox implements BareSandbox {
     return this.#parts.client.writeFile(this.locate(path), data, options);
   }
 
-  acknowledge(callId: string): Promise<void> {
-    return this.#parts.client.acknowledge(callId);
+  acknowledge(callId: string): void {
+    this.#parts.client.acknowledge(callId);
   }
 
   async freeze(): Promise<AsyncDisposable> {
