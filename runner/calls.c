@@ -51,6 +51,7 @@ void finish(struct call *c, const struct ending *end)
   }
   drop(&c->status), drop(&c->state), drop(&c->spill);
   c->done = true;
+  repeat_ended(c);
   bound_kept_output(c);
 }
 
@@ -98,16 +99,21 @@ int launch(struct call *c, int op, const struct request *r, char **words, int in
   return failure;
 }
 
+void set_time(struct call *c, const struct request *r)
+{
+  c->started_us = now_us(), c->last_output = now_ms(), c->no_output_ms = r->no_output_ms;
+  c->deadline = r->timeout_ms ? c->last_output + r->timeout_ms : INT64_MAX;
+}
+
 struct call *make_call(const char *id, int op, const struct request *r, char **words)
 {
   struct call *c = calloc(1, sizeof *c);
   uint32_t random = 0;
   strcpy(c->id, id);
-  c->file = op != START;
+  c->file = op != START, c->repeat = op == START && r->flags & REPEAT;
   c->spill = c->state = c->status = c->out[0] = c->out[1] = c->out_slot[0] = c->out_slot[1] = c->status_slot = -1;
   c->keep = r->keep < 1024 ? 1024 : r->keep > MAX_KEEP ? MAX_KEEP : r->keep;
-  c->started_us = now_us(), c->last_output = now_ms(), c->no_output_ms = r->no_output_ms;
-  c->deadline = r->timeout_ms ? c->last_output + r->timeout_ms : INT64_MAX;
+  set_time(c, r);
   syscall(SYS_getrandom, &random, sizeof random, 0);
   if (op == START && r->spill && asprintf(&c->spill_path, "%s%08x", words[1], random) > 0) c->spill_max = r->spill;
   *calls_end = c, calls_end = &c->next;

@@ -129,6 +129,7 @@ static _Noreturn void run(int listener, int signals)
     for (struct connection *n = connections; n && slots > 0; n = n->next)
       if (ready(n->slot)) receive(n);
     for (struct connection *n = connections; n; n = n->next) pump(n);
+    start_spare();
     if (slots > 0 && ready(0)) welcome(listener);
     sweep();
   }

@@ -1,6 +1,6 @@
 /*
  * What the parts of the runner share: runner.c has the loop, wire.c the protocol, calls.c the life of a call, output.c what is kept of its output,
- * children.c what runs in its process, tree.c the killing.
+ * children.c what runs in its process, tree.c the killing, spare.c the command that is started ahead.
  */
 #pragma once
 #define _GNU_SOURCE
@@ -21,7 +21,7 @@
 
 enum { HELLO = 1, START, READ, WRITE, DATA, DETACH, INTERRUPT, ACKNOWLEDGE, SHUTDOWN };
 enum { HELLO_REPLY = 0x81, OUTPUT, DONE };
-enum { LIVE = 1, CAPTURE = 2 };                 /* flags of a request */
+enum { LIVE = 1, CAPTURE = 2, REPEAT = 4 };     /* flags of a request */
 enum { TIMED_OUT = 1, NO_OUTPUT, INTERRUPTED }; /* why the runner ended a command */
 enum { ENDED, KILLED, NOT_STARTED };            /* what is reported of a child; its status is that of wait, or an errno */
 
@@ -36,7 +36,7 @@ struct request { uint32_t flags, timeout_ms, no_output_ms, keep, spill, reserved
 struct call {
   struct call *next;
   char id[65], *note, *spill_path;
-  bool file, done, forgotten, forced, spilled;
+  bool file, repeat, done, forgotten, forced, spilled;
   pid_t child;                            /* the supervisor, or the reader or writer of a file; 0 once reaped */
   int out[2], out_slot[2], status, status_slot, state, spill;
   uint32_t keep, spill_max, no_output_ms, state_size, why, stream, switches;
@@ -89,14 +89,22 @@ void drain(struct call *c, int stream, size_t max);
 
 /* calls.c */
 struct call *find(const char *id);
+void set_time(struct call *c, const struct request *r);
 struct call *make_call(const char *id, int op, const struct request *r, char **words);
 int launch(struct call *c, int op, const struct request *r, char **words, int in);
 void finish(struct call *c, const struct ending *end);
 void end_call(struct call *c, uint32_t why);
 int64_t check_time(struct call *c, int64_t now);
 
+/* spare.c */
+void note_repeat(const struct request *r, const uint8_t *text, size_t size);
+void repeat_ended(struct call *c);
+void start_spare(void);
+struct call *take_spare(const char *id, const struct request *r, const uint8_t *text, size_t size, int staged);
+
 /* wire.c */
 enum { OUT_HIGH = 256 << 10 };
+char **split(int op, const struct request *r, char *text, size_t size);
 void welcome(int listener);
 void receive(struct connection *n);
 void pump(struct connection *n);

@@ -45,12 +45,12 @@ static void put_hello(struct connection *n, const char *token, bool with_calls)
 {
   uint32_t count = 0, size = 0, version = VERSION;
   for (struct call *c = calls; c && with_calls; c = c->next)
-    if (!c->forgotten) count++, size += 10 + strlen(c->id);
+    if (!c->forgotten && *c->id) count++, size += 10 + strlen(c->id);
   put_head(n, HELLO_REPLY, token, 16 + size);
   put(&n->out, &version, 4), put(&n->out, &nonce, 8), put(&n->out, &count, 4);
   for (struct call *c = calls; c && with_calls; c = c->next) {
     uint8_t length = strlen(c->id), done = c->done;
-    if (c->forgotten) continue;
+    if (c->forgotten || !*c->id) continue;
     put(&n->out, &length, 1), put(&n->out, c->id, length), put(&n->out, &done, 1), put(&n->out, &c->total, 8);
   }
 }
@@ -127,7 +127,7 @@ void close_connection(struct connection *n)
 }
 
 /* Splits NUL-terminated strings into pointers, with a NULL after argv and at the end. NULL when they are not as many as the request says. */
-static char **split(int op, const struct request *r, char *text, size_t size)
+char **split(int op, const struct request *r, char *text, size_t size)
 {
   size_t count = 0, need = op == START ? r->a + 2 : 1, used = 0;
   for (size_t i = 0; i < size; i++) count += text[i] == 0;
@@ -150,6 +150,8 @@ static void begin(struct connection *n, int op, const char *id, const uint8_t *b
   if (size >= sizeof r) memcpy(&r, body, sizeof r), words = split(op, &r, (char *)body + sizeof r, size - sizeof r);
   if (!words) { n->closing = true; return; }
   struct call *c = find(id);
+  bool repeat = op == START && !c && r.flags & REPEAT;
+  if (repeat) c = take_spare(id, &r, body + sizeof r, size - sizeof r, n->staged), note_repeat(&r, body + sizeof r, size - sizeof r);
   if (!c) {
     c = make_call(id, op, &r, words);
     if (n->staged >= 0) lseek(n->staged, 0, SEEK_SET);

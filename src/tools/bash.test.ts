@@ -217,6 +217,12 @@ test("the command sees what it would see in a shell of its own", async () => {
   expect(await text("")).toBe("");
 });
 
+test("the clock of the shell starts with the command, however long its shell waited for it", async () => {
+  expect(await text("true")).toBe("");
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  expect(await text("echo $SECONDS")).toBe("0\n");
+});
+
 test("a command of 900 kB runs", async () => {
   expect(await text(`v='${"y".repeat(900_000)}'; echo \${#v}`)).toBe("900000\n");
 });

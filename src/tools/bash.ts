@@ -57,7 +57,7 @@ export const bash: Tool = {
  * The command comes on stdin: it may be longer than one argument can be, and `pkill -f` with a word of it does not find its own shell. The wrapper is one line, so that line numbers are
  * those of the command.
  */
-const READ = `IFS= builtin read -r -d '' __command; [[ -c /dev/null ]] && exec </dev/null`;
+const READ = `IFS= builtin read -r -d '' __command; SECONDS=0; [[ -c /dev/null ]] && exec </dev/null`;
 const RUN = `builtin eval "builtin unset __command; $__command"`;
 /**
  * Descriptor 9 moves out of the way of commands that use it (`flock 9`). It is opened anew to be truncated, `>|` for those who set noclobber; a failure changes no exit code, and nothing
@@ -81,6 +81,7 @@ function execute(command: string, stateless: boolean, call: ToolCall): Promise<E
     keepBytes: KEEP_BYTES,
     spillBytes: SPILL_BYTES,
     captureState: !stateless,
+    repeats: true,
   });
 }
 
