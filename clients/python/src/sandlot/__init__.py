@@ -1,5 +1,6 @@
 """Client of Sandlot, a rollout environment server for reinforcement learning on software-engineering tasks."""
 
+from ._wire import Message
 from .client import Client, connect
 from .errors import (
     BusyError,
@@ -21,20 +22,16 @@ from .results import (
     Budget,
     Grade,
     Limits,
-    Message,
-    PoolStatus,
-    PrepareEvent,
     Provenance,
     Released,
     Result,
-    ServerInfo,
     StreamEvent,
     Summary,
-    Task,
     TestCount,
     Timings,
     Turn,
 )
+from .served import PoolStatus, PrepareEvent, ServerInfo, Task
 from .trajectory import Trajectory
 
 __version__ = "0.1.0"

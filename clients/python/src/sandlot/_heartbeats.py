@@ -30,7 +30,8 @@ class Heartbeats:
         self._leases_s.pop(trajectory_id, None)
 
     async def stop(self) -> None:
-        self._stopped = True  # before Python 3.12 `wait_for` swallows a cancellation that comes together with its result
+        # Before Python 3.12 `wait_for` swallows a cancellation that comes together with its result.
+        self._stopped = True
         self._task.cancel()
         await asyncio.wait([self._task])
 

@@ -13,7 +13,8 @@ from ._gen import rollout_service_pb2 as pb
 from ._gen import trajectory_pb2
 from ._heartbeats import Heartbeats
 from .errors import InvalidError
-from .results import Grade, PrepareEvent, Released, ServerInfo, Summary, Task
+from .results import Grade, Released, Summary
+from .served import PrepareEvent, ServerInfo, Task
 from .trajectory import Trajectory
 
 _PREPARE_S = 6 * 3600.0

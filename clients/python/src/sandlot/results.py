@@ -1,19 +1,13 @@
-"""What the server answers, as plain frozen data that pickles. Words of the wire are plain strings: "VALID"."""
+"""What became of trajectories, as plain frozen data that pickles. Words of the wire are plain strings: "VALID"."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, TypeAlias
-
-from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
-from google.protobuf.timestamp_pb2 import Timestamp
+from datetime import datetime
+from typing import Any
 
 from ._gen import grade_pb2, rollout_service_pb2, trajectory_pb2
-
-Message: TypeAlias = dict[str, str]
-"""A chat message: role and content, and with role "tool" also tool_call_id and name."""
+from ._wire import Message, messages, optional, scalars, tools, when, word
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,7 @@ class Timings:
 
     @classmethod
     def _from(cls, wire: grade_pb2.Timings) -> Timings:
-        return cls(**_scalars(wire))
+        return cls(**scalars(wire))
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class Budget:
 
     @classmethod
     def _from(cls, wire: trajectory_pb2.Budget) -> Budget:
-        return cls(**_scalars(wire))
+        return cls(**scalars(wire))
 
 
 @dataclass(frozen=True)
@@ -64,8 +58,8 @@ class Limits:
 
     @classmethod
     def _from(cls, wire: trajectory_pb2.Limits) -> Limits:
-        enforced = {name: _word(trajectory_pb2.Enforcement, kept) for name, kept in wire.enforced.items()}
-        return cls(**_scalars(wire), enforced=enforced)
+        enforced = {name: word(trajectory_pb2.Enforcement, kept) for name, kept in wire.enforced.items()}
+        return cls(**scalars(wire), enforced=enforced)
 
 
 @dataclass(frozen=True)
@@ -118,18 +112,18 @@ class Grade:
     def _from(cls, wire: grade_pb2.Grade) -> Grade:
         return cls(
             id=wire.id,
-            reward=_optional(wire, "reward"),
-            validity=_word(grade_pb2.Validity, wire.validity),
-            outcome=_word(grade_pb2.Outcome, wire.outcome),
+            reward=optional(wire, "reward"),
+            validity=word(grade_pb2.Validity, wire.validity),
+            outcome=word(grade_pb2.Outcome, wire.outcome),
             reason=wire.reason,
-            official_resolved=_optional(wire, "official_resolved"),
+            official_resolved=optional(wire, "official_resolved"),
             official_rule=wire.official_rule,
-            assurance=_word(grade_pb2.AssuranceLevel, wire.assurance.level),
+            assurance=word(grade_pb2.AssuranceLevel, wire.assurance.level),
             tests={
                 name: TestCount(count.passed, count.failed, tuple(count.passed_names), tuple(count.failed_names))
                 for name, count in wire.tests.items()
             },
-            provenance=Provenance(**_scalars(wire.provenance)),
+            provenance=Provenance(**scalars(wire.provenance)),
             timings=Timings._from(wire.timings),
             submitted=wire.submitted,
             patch=wire.patch,
@@ -169,8 +163,8 @@ class Result:
             call_id=wire.call_id,
             tool=wire.tool,
             text=wire.text,
-            kind=_word(trajectory_pb2.ResultKind, wire.kind),
-            exit_code=_optional(wire, "exit_code"),
+            kind=word(trajectory_pb2.ResultKind, wire.kind),
+            exit_code=optional(wire, "exit_code"),
             signal=wire.signal or None,
             output_bytes=wire.output_bytes,
             output_truncated=wire.output_truncated,
@@ -204,9 +198,9 @@ class Turn:
     def _from(cls, wire: trajectory_pb2.Turn) -> Turn:
         return cls(
             turn=wire.turn,
-            observations=_messages(wire.observations),
+            observations=messages(wire.observations),
             results=[Result._from(result) for result in wire.results],
-            reward=_optional(wire, "reward"),
+            reward=optional(wire, "reward"),
             terminated=wire.terminated,
             truncated=wire.truncated,
             grade=_grade(wire),
@@ -244,83 +238,6 @@ class StreamEvent:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One problem, as far as a policy or trainer may see it."""
-
-    id: str
-    dataset: str
-    repo: str
-    base_commit: str
-    language: str
-    difficulty: str
-    playable: bool
-    unplayable_reason: str
-    instruction: str
-    workdir: str
-    messages: list[Message]
-    """Empty in lists; `client.task(id)` has them."""
-    tools: list[dict[str, Any]]
-    """OpenAI function form; empty in lists."""
-
-    @classmethod
-    def _from(cls, wire: rollout_service_pb2.Task) -> Task:
-        return cls(**_scalars(wire), messages=_messages(wire.messages), tools=_tools(wire.tools))
-
-
-@dataclass(frozen=True)
-class PoolStatus:
-    """Present use of a pool."""
-
-    slots: int
-    used: int
-    queued: int
-
-
-@dataclass(frozen=True)
-class ServerInfo:
-    """What the server is."""
-
-    version: str
-    instance: str
-    backend: str
-    isolated: bool
-    default_limits: Limits
-    pools: dict[str, PoolStatus]
-    grading: PoolStatus
-    started_at: datetime | None
-    draining: bool
-    lease_ms: int
-    tasks: int
-
-    @classmethod
-    def _from(cls, wire: rollout_service_pb2.GetServerInfoResponse) -> ServerInfo:
-        return cls(
-            **_scalars(wire),
-            default_limits=Limits._from(wire.default_limits),
-            pools={name: PoolStatus(**_scalars(pool)) for name, pool in wire.pools.items()},
-            grading=PoolStatus(**_scalars(wire.grading)),
-            started_at=_time(wire, "started_at"),
-        )
-
-
-@dataclass(frozen=True)
-class PrepareEvent:
-    """Something happened while environments were prepared."""
-
-    task_id: str
-    stage: str
-    message: str
-    environment_digest: str
-    done: bool
-    fault: str
-    prepare_ms: int
-
-    @classmethod
-    def _from(cls, wire: rollout_service_pb2.PrepareEvent) -> PrepareEvent:
-        return cls(**_scalars(wire))
-
-
-@dataclass(frozen=True)
 class Summary:
     """A trajectory as the server tells it."""
 
@@ -354,15 +271,15 @@ class Summary:
             pool=wire.pool,
             group=(wire.group.id, wire.group.size) if wire.HasField("group") else None,
             labels=dict(wire.labels),
-            state=_word(trajectory_pb2.State, wire.state),
-            ending=_word(trajectory_pb2.Ending, wire.ending) if wire.ending else None,
-            messages=_messages(wire.messages),
-            tools=_tools(wire.tools),
+            state=word(trajectory_pb2.State, wire.state),
+            ending=word(trajectory_pb2.Ending, wire.ending) if wire.ending else None,
+            messages=messages(wire.messages),
+            tools=tools(wire.tools),
             limits=Limits._from(wire.limits),
             last_step=wire.last_step,
             grade=_grade(wire),
-            created_at=_time(wire, "created_at"),
-            lease_until=_time(wire, "lease_until"),
+            created_at=when(wire, "created_at"),
+            lease_until=when(wire, "lease_until"),
             timings=Timings._from(wire.timings),
             environment_digest=wire.environment_digest,
             record_uri=wire.record_uri,
@@ -384,39 +301,5 @@ class Released:
         return cls([Summary._from(one) for one in wire.trajectories], list(wire.unknown), wire.cancelled_creates)
 
 
-def _scalars(wire: Any) -> dict[str, Any]:
-    """The fields of a message that are neither messages, maps nor lists, by name."""
-    plain = (field for field in wire.DESCRIPTOR.fields if field.message_type is None)
-    return {field.name: getattr(wire, field.name) for field in plain}
-
-
-def _word(enum: EnumTypeWrapper, number: int) -> str:
-    """`VALIDITY_VALID` as "VALID"; a number of a newer server as its digits."""
-    if number not in enum.values():
-        return str(number)
-    return enum.Name(number).removeprefix(enum.Name(0).removesuffix("UNSPECIFIED"))
-
-
-def _optional(wire: Any, field: str) -> Any:
-    return getattr(wire, field) if wire.HasField(field) else None
-
-
 def _grade(wire: Any) -> Grade | None:
     return Grade._from(wire.grade) if wire.HasField("grade") else None
-
-
-def _time(wire: Any, field: str) -> datetime | None:
-    stamp: Timestamp = getattr(wire, field)
-    return stamp.ToDatetime(tzinfo=timezone.utc) if wire.HasField(field) else None
-
-
-def _messages(wire: Any) -> list[Message]:
-    def plain(message: trajectory_pb2.ChatMessage) -> Message:
-        extra = {"tool_call_id": message.tool_call_id, "name": message.name}
-        return {"role": message.role, "content": message.content, **{k: v for k, v in extra.items() if v}}
-
-    return [plain(message) for message in wire]
-
-
-def _tools(wire: Any) -> list[dict[str, Any]]:
-    return [json.loads(tool.openai_json) for tool in wire]

@@ -12,8 +12,9 @@ from typing import Any
 from ._calls import Calls, to_the_end
 from ._gen import rollout_service_pb2 as pb
 from ._heartbeats import Heartbeats
+from ._wire import Message
 from .errors import BusyError, ConnectionLost, InvalidError
-from .results import Budget, Grade, Limits, Message, Result, StreamEvent, Summary, Turn
+from .results import Budget, Grade, Limits, Result, StreamEvent, Summary, Turn
 
 # What may lie between a call and its answer besides the command and the grading: steps before it, slots, a restart.
 _SLACK_S = 600.0
