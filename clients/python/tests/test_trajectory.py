@@ -65,6 +65,45 @@ async def test_a_turn_takes_both_forms_of_tool_calls(fake: Fake):
     assert (turn.reward, turn.terminated, turn.grade) == (None, True, None)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"name": 7, "arguments": {}},
+        {"id": "c1", "arguments": {"command": "ls"}},
+        {"type": "function", "function": {"arguments": "{}"}},
+        {"type": "function", "function": "bash"},
+        "bash",
+        None,
+    ],
+)
+async def test_a_turn_with_something_that_is_no_tool_call_is_refused_before_it_is_sent(fake: Fake, call: object):
+    async with sandlot.connect(fake.address) as client, client.trajectory("task") as t:
+        with pytest.raises(sandlot.InvalidError, match='expected a tool call with a "name", got') as refused:
+            await t.step([call])
+    assert refused.value.field == "calls"
+    assert fake.requests["Step"] == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "field", "message"),
+    [
+        ({"memory": 5}, "limits", "expected one of max_steps, .*memory_mib.*, got 'memory'"),
+        ({"memory_mib": -1}, "limits.memory_mib", "expected a whole number of 32 bits, got -1"),
+        ({"memory_mib": 2**32}, "limits.memory_mib", "got 4294967296"),
+        ({"memory_mib": 1.5}, "limits.memory_mib", "got 1.5"),
+        ({"wall_ms": "1h"}, "limits.wall_ms", "got '1h'"),
+    ],
+)
+async def test_limits_that_no_server_could_take_are_refused_with_their_names(
+    fake: Fake, limits: dict[str, int], field: str, message: str
+):
+    async with sandlot.connect(fake.address) as client:
+        with pytest.raises(sandlot.InvalidError, match=message) as refused:
+            client.trajectory("task", limits=limits)
+    assert refused.value.field == field
+    assert fake.requests["Create"] == []
+
+
 async def test_a_result_is_plain_data_that_pickles(fake: Fake):
     full = trajectory_pb2.Result(step=2, kind=trajectory_pb2.RESULT_KIND_TIMED_OUT, signal=9, text="é")
     full.timings.command_ms = 12

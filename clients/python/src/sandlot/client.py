@@ -194,7 +194,7 @@ def _limits(limits: Mapping[str, int]) -> trajectory_pb2.Limits:
             setattr(wire, name, value)
         except (TypeError, ValueError):
             raise InvalidError(
-                f"limits.{name}: expected a whole number of 32 bits, got {value!r:.60}", field="limits"
+                f"limits.{name}: expected a whole number of 32 bits, got {value!r:.60}", field=f"limits.{name}"
             ) from None
     return wire
 
