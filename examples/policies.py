@@ -38,8 +38,8 @@ class Answers:
 
     @classmethod
     def read(cls, folder: Path) -> Answers:
-        wrong = [path.read_text() for path in sorted(folder.glob("wrong-*.patch"))]
-        return cls((folder / "gold.patch").read_text(), wrong)
+        wrong = [text_of(path) for path in sorted(folder.glob("wrong-*.patch"))]
+        return cls(text_of(folder / "gold.patch"), wrong)
 
 
 @dataclass(frozen=True)
@@ -157,10 +157,25 @@ def editor_calls(patch: str, workdir: str) -> Iterator[dict[str, str]]:
         path = f"{workdir}/{name[1]}"
         new = "\n--- /dev/null" in part
         for hunk in re.split(r"^@@ .*\n", part, flags=re.M)[1:]:
-            lines = [line for line in hunk.splitlines() if not line.startswith("\\")]
-            before = "\n".join(line[1:] for line in lines if not line.startswith("+"))
-            after = "\n".join(line[1:] for line in lines if not line.startswith("-"))
+            before, after = sides(hunk)
             if new:
-                yield {"command": "create", "path": path, "file_text": after + "\n"}
+                yield {"command": "create", "path": path, "file_text": after}
             else:
                 yield {"command": "str_replace", "path": path, "old_str": before, "new_str": after}
+
+
+def sides(hunk: str) -> tuple[str, str]:
+    """The text before and after. A line ends at a line feed and nowhere else: Python's `splitlines` knows ten more ends."""
+    lines: list[str] = []
+    for line in hunk.removesuffix("\n").split("\n"):
+        if line.startswith("\\"):  # "No newline at end of file", of the line before
+            lines[-1] = lines[-1].removesuffix("\n")
+        else:
+            lines.append(line + "\n")
+    before = "".join(line[1:] for line in lines if not line.startswith("+"))
+    return before, "".join(line[1:] for line in lines if not line.startswith("-"))
+
+
+def text_of(path: Path) -> str:
+    """As it is: `read_text` would make one line end of another."""
+    return path.read_bytes().decode()
