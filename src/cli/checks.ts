@@ -7,12 +7,14 @@ import type { Environments } from "../environments/prepare.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
 import type { Catalog } from "../tasks/catalog.ts";
 import { newSandboxId } from "../trajectory/creation.ts";
+import { wireName } from "../trajectory/wire-name.ts";
 import { readCatalog } from "./catalog.ts";
 import { openEnvironments, openOwnBackend } from "./compose.ts";
 import type { Settings } from "./settings.ts";
 
 /** What one look at this host came to. */
 export interface Finding {
+  /** Of a setting: as the configuration spells it. */
   readonly name: string;
   readonly status: "ok" | "warn" | "fail";
   readonly message: string;
@@ -48,7 +50,7 @@ export const CHECKS: readonly Check[] = [
         "install python3 and python3-venv: rows of SWE-bench and the Python client need them",
       ),
   },
-  { name: "state folder", look: stateFolder },
+  { name: "state_dir", look: stateFolder },
   { name: "backend", look: backendAndTasks },
   { name: "tokens", look: tokens },
 ];
@@ -72,10 +74,10 @@ async function stateFolder({ stateDir }: Settings): Promise<readonly Finding[]> 
   const { bavail, bsize } = await statfs(stateDir);
   const free = (bavail * bsize) / 2 ** 30;
   const message = `${stateDir}, ${free.toFixed(1)} GiB free`;
-  if (free >= FREE_GIB) return [ok("state folder", message)];
+  if (free >= FREE_GIB) return [ok("state_dir", message)];
   return [
     {
-      name: "state folder",
+      name: "state_dir",
       status: "warn",
       message: `${message}: environments and sandboxes want more, name another one by --state`,
     },
@@ -130,9 +132,10 @@ function isolation({ name, capabilities }: Backend): Finding[] {
 
 function limits({ enforced }: Backend): Finding[] {
   return Object.entries(enforced).map(([limit, how]): Finding => {
-    if (how === "HARD") return ok(`limit ${limit}`, "kept by the kernel");
+    const name = `limits.${wireName(limit)}`;
+    if (how === "HARD") return ok(name, "kept by the kernel");
     const message = how === "WATCHED" ? "kept by looking now and then" : "not kept on this host";
-    return { name: `limit ${limit}`, status: how === "NONE" ? "warn" : "ok", message };
+    return { name, status: how === "NONE" ? "warn" : "ok", message };
   });
 }
 

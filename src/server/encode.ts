@@ -25,6 +25,7 @@ import type {
   TrajectoryLimits,
   TurnResult,
 } from "../trajectory/rollouts.ts";
+import { wireName } from "../trajectory/wire-name.ts";
 import type { Scopes } from "./authorize.ts";
 import { encodeGrade, encodeTimings, uint32 } from "./encode-grade.ts";
 
@@ -103,9 +104,9 @@ export function encodeTool(schema: ToolSchema): MessageInitShape<typeof ToolSche
 
 export function encodeLimits(limits: TrajectoryLimits, enforced: Enforced): MessageInitShape<typeof LimitsSchema> {
   const { memoryMiB: memoryMib, diskMiB: diskMib, ...same } = limits;
-  const { memoryMiB, cpuMilli, pids, diskMiB } = enforced;
-  const kept = { memory_mib: memoryMiB, cpu_milli: cpuMilli, pids, disk_mib: diskMiB };
-  const words = Object.entries(kept).map(([name, how]) => [name, WireEnforcement[how]] as const);
+  const words = Object.entries(enforced).map(([name, how]: [string, Enforced["pids"]]) => {
+    return [wireName(name), WireEnforcement[how]] as const;
+  });
   return { ...counted({ ...same, memoryMib, diskMib }), enforced: Object.fromEntries(words) };
 }
 

@@ -4,6 +4,7 @@ import { SandlotError } from "../errors.ts";
 import type { SandboxSpec } from "../sandbox/sandbox.ts";
 import type { CreateCall, Summary, TrajectoryLimits, Waiting } from "./rollouts.ts";
 import { waitFor } from "./waiting.ts";
+import { wireName } from "./wire-name.ts";
 
 /** How long a Create goes on whose client went away, so that its retry finds it. */
 const ORPHAN_MS = 60_000;
@@ -136,10 +137,6 @@ export function refuseAbove(most: number, asked: { field: string; value: number;
   const { field, value, knob } = asked;
   if (value <= most) return;
   throw new SandlotError("invalid", `${field}: expected at most ${most} (${knob}), got ${value}`, { field, knob });
-}
-
-function wireName(name: string): string {
-  return name.replace("MiB", "_mib").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** JSON with sorted keys. */
