@@ -16,7 +16,9 @@ describe("the catalog", () => {
   it("finds a task by its id, and says so when there is none", () => {
     expect(catalog.get("js-a")).toBe(javascript);
     expect(() => catalog.get("js-b")).toThrow(expect.objectContaining({ fault: "not_found" }));
-    expect(() => catalog.get("toString")).toThrow(/one of 2 tasks, got "toString"/);
+    expect(() => catalog.get("toString")).toThrow(
+      'task_id: expected the id of one of 2 tasks (`sandlot tasks` lists them), got "toString"',
+    );
   });
 
   it("lists tasks in the order of their sources, by conditions that must all hold", () => {

@@ -41,7 +41,8 @@ export class Catalog {
   get(id: string): Task {
     const task = this.#tasks.get(id);
     if (task !== undefined) return task;
-    const message = `expected the id of one of ${this.size} tasks, got ${JSON.stringify(id.slice(0, 128))}: ListTasks names them`;
+    const got = JSON.stringify(id.slice(0, 128));
+    const message = `task_id: expected the id of one of ${this.size} tasks (\`sandlot tasks\` lists them), got ${got}`;
     throw new SandlotError("not_found", message, { field: "task_id" });
   }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +149,59 @@ def test_what_cannot_be_is_refused_at_the_start(tmp_path: Path) -> None:
     assert "loopback" in open_to_all.stderr
     assert sandlot("serve", "--nonsense").returncode == 2
     assert sandlot("nonsense").returncode == 2
+
+
+def keys_of(value: object) -> set[str]:
+    """Every key of a JSON document, at any depth, but those of maps whose keys are data."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(keys_of(part) for key, part in value.items() if key != "tests"))
+
+
+def test_json_of_every_command_is_spelled_as_the_wire_spells_it(shared: Server, tmp_path: Path) -> None:
+    gold = ROOT / "src/tasks/bundled/py-interval-merge/gold.patch"
+    task = ["--task", "py-interval-merge"]
+    there = ["--server", shared.address, "--json"]
+    said = {
+        "doctor": sandlot("doctor", "--state", str(tmp_path / "state"), "--json"),
+        "tasks": sandlot("tasks", "--json"),
+        "tasks of a server": sandlot("tasks", *there),
+        "prepare": sandlot("prepare", *task, *there),
+        "grade": sandlot("grade", *task, "--patch", str(gold), *there),
+    }
+    for name, done in said.items():
+        found = json.loads(done.stdout)
+        odd = {key for key in keys_of(found) if not re.fullmatch(r"[a-z][a-z0-9_]*", key)}
+        assert not odd, f"{name}: {odd}"
+        if name == "doctor":
+            assert {"state_dir", "limits.memory_mib"} <= {each["name"] for each in found}
+            odd = {each["name"] for each in found if not re.fullmatch(r"[a-z][a-z0-9_.]*", each["name"])}
+            assert not odd
+        else:
+            assert done.returncode == 0, done.stderr
+
+
+def test_a_task_that_is_not_there_is_refused_with_the_command_that_lists_them(shared: Server) -> None:
+    refused = sandlot("grade", "--server", shared.address, "--task", "py-interval", "--patch", "/dev/null")
+    assert refused.returncode == 1
+    assert 'got "py-interval"' in refused.stderr
+    assert "`sandlot tasks` lists them" in refused.stderr
+
+
+def test_a_token_that_cannot_be_read_stops_the_start_before_anything_is_opened(tmp_path: Path) -> None:
+    state, ready = tmp_path / "state", tmp_path / "ready"
+    refused = subprocess.run(
+        [*CLI, "serve", "--state", str(state), "--listen", "127.0.0.1:0", "--ready-file", str(ready)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "SANDLOT_TOKEN_TRAINER": "my-secret-token rolout"},
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "SANDLOT_TOKEN_TRAINER: expected a token of at least 8 characters" in refused.stderr
+    assert "my-secret-token" not in refused.stderr + refused.stdout
+    assert not state.exists()
+    assert not ready.exists()
 
 
 def test_the_command_line_plays_and_judges(shared: Server, tmp_path: Path) -> None:
