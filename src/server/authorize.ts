@@ -25,9 +25,9 @@ export function authorizer(tokens: readonly Token[]): (metadata: Metadata, neede
     const presented = digest(bearer(metadata));
     let found: Scopes | undefined;
     for (const { digest: expected, scopes } of known) if (timingSafeEqual(expected, presented)) found = scopes;
-    if (!found) throw new SandlotError("unauthenticated", "The token is not one of this server's", { knob: "tokens" });
+    if (!found) throw new SandlotError("unauthenticated", "The token is not one of this server's", { knob: TOKENS });
     if (!found.has(needed))
-      throw new SandlotError("forbidden", `This call needs a token with scope "${needed}"`, { knob: "tokens" });
+      throw new SandlotError("forbidden", `This call needs a token with scope "${needed}"`, { knob: TOKENS });
     return found;
   };
 }
@@ -37,10 +37,13 @@ function bearer(metadata: Metadata): string {
   const [, token] = /^bearer +(\S+) *$/i.exec(typeof header === "string" ? header : "") ?? [];
   if (token === undefined)
     throw new SandlotError("unauthenticated", "This server expects the metadata `authorization: Bearer TOKEN`", {
-      knob: "tokens",
+      knob: TOKENS,
     });
   return token;
 }
+
+/** What sets them. */
+export const TOKENS = "SANDLOT_TOKEN_<NAME>";
 
 const digest = (token: string): Buffer => createHash("sha256").update(token).digest();
 

@@ -93,7 +93,7 @@ test("a wrong token and a missing one are refused, and the right one is let in",
 test("without tokens only a loopback address is taken", async () => {
   await expect(start({}, { address: "0.0.0.0:0" })).rejects.toMatchObject({
     fault: "invalid",
-    facts: { knob: "tokens" },
+    facts: { knob: "SANDLOT_TOKEN_<NAME>" },
   });
   const server = await start({}, { address: "localhost:0" });
   expect(server.address).toMatch(/^localhost:\d+$/);

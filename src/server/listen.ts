@@ -7,7 +7,7 @@ import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { RolloutService } from "../gen/sandlot/v1/rollout_service_pb.ts";
 import type { Rollouts } from "../trajectory/rollouts.ts";
 import { type Frame, implementation } from "./adapter.ts";
-import { authorizer, type Token } from "./authorize.ts";
+import { authorizer, TOKENS, type Token } from "./authorize.ts";
 import { serviceDefinition } from "./definition.ts";
 import { health, Readiness } from "./health.ts";
 import { reflection } from "./reflection.ts";
@@ -44,8 +44,8 @@ const CHANNEL = {
 export async function listen(options: ListenOptions): Promise<Listening> {
   const { host } = splitAddress(options.address);
   if (options.tokens.length === 0 && !isLoopback(host)) {
-    const message = `listen: expected a loopback address, since no tokens are set, got ${options.address}; set tokens to listen elsewhere`;
-    throw new SandlotError("invalid", message, { field: "listen", knob: "tokens" });
+    const message = `listen: expected a loopback address, since no tokens are set, got ${options.address}; set a token (${TOKENS}, see secrets/README.md) to listen elsewhere`;
+    throw new SandlotError("invalid", message, { field: "listen", knob: TOKENS });
   }
   setLogVerbosity(logVerbosity.NONE); // it writes to the console what the errors below say too
   const server = new Server(CHANNEL);

@@ -48,7 +48,7 @@ export async function makeSwebench(
     throw new SandlotError(
       "unsupported",
       "swebench environments need a backend whose sandboxes have a root of their own",
-      { knob: "backend" },
+      { knob: "backend.type" },
     );
   }
   watch.report({ stage: "packages", message: "reading the specification" });

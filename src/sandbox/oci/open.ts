@@ -28,7 +28,8 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
   if (process.getuid?.() !== 0) {
     throw new SandlotError(
       "unsupported",
-      "the oci backend needs root here: start the server as root, or use the process backend",
+      "backend.type: the oci backend needs root here: start the server as root, or take the process backend",
+      { knob: "backend.type" },
     );
   }
   await access(options.runnerPath, constants.X_OK).catch((cause: unknown) => {
@@ -63,8 +64,8 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
     }
     throw new SandlotError(
       "unsupported",
-      `no OCI runtime works here (install crun: "apt-get install crun", or runc). ${failures.join(". ")}`,
-      { knob: "sandbox.runtime" },
+      `backend.runtime: expected a runtime that works here (install crun: "apt-get install crun", or runc). ${failures.join(". ")}`,
+      { knob: "backend.runtime" },
     );
   } catch (error) {
     await launcher.close();
@@ -104,7 +105,8 @@ async function chooseDisk(wanted: OciOptions["disk"], templates: ImageTemplates)
   const failure = await templates.probe();
   if (failure === undefined) return "image";
   if (wanted === "auto") return "folder";
-  throw new SandlotError("unsupported", `loop images do not work here: ${failure}`, { knob: "sandbox.disk" });
+  const message = `backend.disk: expected watched or auto, since loop images do not work here: ${failure}`;
+  throw new SandlotError("unsupported", message, { knob: "backend.disk" });
 }
 
 /** Both runtimes refuse a limit above our own. */
