@@ -32,6 +32,12 @@ test.each(["SANDLOT_TOKEN_A=short", "SANDLOT_TOKEN_A=long-enough root", "not a l
   expect(act).not.toThrow(/long-enough/);
 });
 
+test("a file that is there and cannot be read is told, not passed over", () => {
+  const act = () => Credentials.read(folder, {});
+  expect(act).toThrow(`credentials: expected a file that can be read, got ${folder} (EISDIR)`);
+  expect(act).toThrow(expect.objectContaining({ fault: "invalid" }));
+});
+
 test("secrets show nowhere", () => {
   const credentials = read("SANDLOT_TOKEN_A=first-token hidden\n");
   expect(JSON.stringify({ credentials })).not.toContain("first-token");

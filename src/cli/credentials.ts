@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { inspect } from "node:util";
 import { SandlotError } from "../errors.ts";
 import type { Scope, Token } from "../server/authorize.ts";
+import { readInput } from "./input.ts";
 
 const SCOPES: readonly Scope[] = ["rollout", "hidden", "admin"];
 const PREFIX = "SANDLOT_TOKEN_";
@@ -65,12 +66,13 @@ function toToken(key: string, value: string): Token {
 }
 
 function readIfThere(file: string): string {
+  // Not `existsSync`: a folder that cannot be entered would look like no tokens at all.
   try {
-    return readFileSync(file, "utf8");
+    lstatSync(file);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
-    throw error;
   }
+  return readInput("credentials", file).toString();
 }
 
 function parseLines(text: string, file: string): [string, string][] {

@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Config, parseConfig, type TaskSetConfig } from "../config.ts";
 import { SandlotError } from "../errors.ts";
 import { UsageError, whole } from "./arguments.ts";
 import { Credentials } from "./credentials.ts";
+import { readInput } from "./input.ts";
 
 /** What the command line, the environment and the configuration come to. */
 export interface Settings {
@@ -62,7 +62,8 @@ const HUB = "https://huggingface.co";
 /** Flags go before the environment, the environment before the configuration. */
 export function readSettings(flags: StackFlags, env: NodeJS.ProcessEnv = process.env): Settings {
   const file = flags.config ?? env["SANDLOT_CONFIG"];
-  const config = file ? parseConfig(readText(file), file) : Config.parse({});
+  const named = flags.config === undefined ? "SANDLOT_CONFIG" : "--config";
+  const config = file ? parseConfig(readInput(named, file).toString(), file) : Config.parse({});
   const clones = env["SANDLOT_REPOSITORIES"];
   const stateDir = resolve(flags.state ?? (env["SANDLOT_STATE"] || config.state_dir || defaultState(env)));
   return {
@@ -102,12 +103,4 @@ function hubEndpoint(text: string): string {
 
 function defaultState(env: NodeJS.ProcessEnv): string {
   return join(env["XDG_STATE_HOME"] || join(homedir(), ".local/state"), "sandlot");
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    throw new SandlotError("invalid", `--config: cannot read ${file}`, { field: "config", cause });
-  }
 }

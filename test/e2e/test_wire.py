@@ -147,6 +147,11 @@ def test_what_cannot_be_is_refused_at_the_start(tmp_path: Path) -> None:
     open_to_all = sandlot("serve", "--state", str(tmp_path / "state"), "--listen", "0.0.0.0:0")
     assert open_to_all.returncode == 1
     assert "loopback" in open_to_all.stderr
+    nowhere = str(tmp_path / "nowhere")
+    for command in (["serve", "--config", nowhere], ["grade", "--task", "t", "--patch", nowhere], ["rollout", "--task", "t", "--commands", nowhere]):
+        unread = sandlot(*command, "--state", str(tmp_path / "state"))
+        assert unread.returncode == 1
+        assert unread.stderr == f"sandlot: {command[-2]}: expected a file that can be read, got {nowhere} (ENOENT)\n"
     assert sandlot("serve", "--nonsense").returncode == 2
     assert sandlot("nonsense").returncode == 2
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
-import { SandlotError } from "../../errors.ts";
 import { plain } from "../../server/plain.ts";
 import { type Command, parse, required, whole } from "../arguments.ts";
 import { gradeLines } from "../grade-lines.ts";
+import { readInput } from "../input.ts";
 import { clearProgress, printable, printJson, progress } from "../print.ts";
 import { SESSION_HELP, SESSION_OPTIONS, withClient } from "../session.ts";
 
@@ -28,7 +28,8 @@ Exit status 0 when there is a reward, whichever; 1 when there is none.`,
       json: { type: "boolean", default: false },
     });
     const taskId = required(flags.task, "--task ID");
-    const patch = readPatch(required(flags.patch, "--patch FILE"));
+    const file = required(flags.patch, "--patch FILE");
+    const patch = file === "-" ? readFileSync(0) : readInput("--patch", file);
     const gradeMs = whole(flags["grade-ms"], "--grade-ms") ?? 0;
     return withClient(flags, async (client, signal) => {
       progress(`${taskId}: preparing and running the tests`);
@@ -41,11 +42,3 @@ Exit status 0 when there is a reward, whichever; 1 when there is none.`,
     });
   },
 };
-
-function readPatch(file: string): Uint8Array {
-  try {
-    return readFileSync(file === "-" ? 0 : file);
-  } catch (cause) {
-    throw new SandlotError("invalid", `--patch: cannot read ${file}`, { field: "patch", cause });
-  }
-}

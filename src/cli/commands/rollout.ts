@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import type { Client } from "../../server/client.ts";
 import { plain } from "../../server/plain.ts";
 import { type Command, parse, required } from "../arguments.ts";
 import { gradeLines } from "../grade-lines.ts";
+import { readInput } from "../input.ts";
 import { printable, printJson } from "../print.ts";
 import { SESSION_HELP, SESSION_OPTIONS, withClient } from "../session.ts";
 
@@ -32,6 +33,7 @@ Exit status 0 when there is a reward, whichever; 1 when there is none.`,
       json: { type: "boolean", default: false },
     });
     const taskId = required(flags.task, "--task ID");
+    const input = inputOf(flags.commands);
     const say = (text: string): void => void (flags.json || process.stdout.write(printable(text)));
     return withClient(flags, async (client, signal) => {
       const attemptId = `cli-${randomBytes(8).toString("hex")}`;
@@ -47,7 +49,7 @@ Exit status 0 when there is a reward, whichever; 1 when there is none.`,
       try {
         say(`${created.id}\n`);
         if (!flags.quiet) for (const { role, content } of created.messages) say(`\n[${role}]\n${content}\n\n`);
-        return await play({ client, trajectoryId: created.id, signal, say }, flags);
+        return await play({ client, trajectoryId: created.id, signal, say, input }, flags);
       } finally {
         clearInterval(beating);
         await client.release({ trajectoryIds: [created.id] });
@@ -61,6 +63,12 @@ interface Playing {
   readonly trajectoryId: string;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
+  readonly input: Readable;
+}
+
+/** Read before anything is begun: a file that is not there begins nothing. */
+function inputOf(file: string | undefined): Readable {
+  return file === undefined || file === "-" ? process.stdin : Readable.from([readInput("--commands", file)]);
 }
 
 async function play(
@@ -74,7 +82,7 @@ async function play(
     return playing.client.execute(request, { timeoutMs: TIMEOUT_MS, signal: playing.signal });
   };
   let submitting = commands !== undefined;
-  for await (const line of linesOf(commands, playing.signal)) {
+  for await (const line of linesOf(playing.input, commands === undefined, playing.signal)) {
     if (commands === undefined && line === "submit") {
       submitting = true;
       break;
@@ -96,9 +104,8 @@ async function play(
   return grade.reward === undefined ? 1 : 0;
 }
 
-async function* linesOf(file: string | undefined, signal: AbortSignal): AsyncIterable<string> {
-  const input = file === undefined || file === "-" ? process.stdin : createReadStream(file);
-  const prompted = file === undefined && process.stdin.isTTY;
+async function* linesOf(input: Readable, byHand: boolean, signal: AbortSignal): AsyncIterable<string> {
+  const prompted = byHand && process.stdin.isTTY;
   const lines = createInterface({ input, signal, ...(prompted && { output: process.stderr, prompt: "sandlot> " }) });
   if (prompted) lines.prompt();
   for await (const line of lines) {
