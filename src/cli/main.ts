@@ -15,6 +15,13 @@ const COMMANDS = new Map<string, { readonly summary: string; readonly load: () =
   ],
   ["tasks", { summary: "lists tasks", load: async () => (await import("./commands/tasks.ts")).tasks }],
   [
+    "dataset",
+    {
+      summary: "locks data sets of the hub to what they are now",
+      load: async () => (await import("./commands/dataset.ts")).dataset,
+    },
+  ],
+  [
     "prepare",
     {
       summary: "makes the environments of tasks ahead of time",

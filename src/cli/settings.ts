@@ -51,6 +51,7 @@ export interface StackFlags {
   readonly instances?: string | undefined;
   readonly offset?: string | undefined;
   readonly limit?: string | undefined;
+  readonly lock?: string | undefined;
   readonly listen?: string | undefined;
 }
 
@@ -74,7 +75,7 @@ export function readSettings(flags: StackFlags, env: NodeJS.ProcessEnv = process
     hub: {
       endpoint: hubEndpoint(env["HF_ENDPOINT"] || HUB),
       cache: join(stateDir, "datasets"),
-      lock: resolve(config.tasks.lock || DATASET_LOCK),
+      lock: resolve(flags.lock ?? (config.tasks.lock || DATASET_LOCK)),
     },
     repositories: [...(clones ? [clones] : []), ...config.repositories].map((path) => resolve(path)),
     credentials: Credentials.read(CREDENTIALS, env),

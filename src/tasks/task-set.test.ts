@@ -175,3 +175,21 @@ describe("a slice of task sets", () => {
     await expect(readTaskSet({ ...mixed, instances: named("bad-1") })).rejects.toThrow(/mixed.jsonl:1: instruction/);
   });
 });
+
+describe("what others publish", () => {
+  it("names no path of this host", async () => {
+    const origin = { folder, dataset: "a/b", revision: "a".repeat(40), split: "dev" };
+    const rows = (row: unknown) =>
+      async function* () {
+        yield { place: "a/b[0]", row: { ok: true as const, value: row } };
+      };
+    const published = (row: unknown) => readTaskSet({ sources: [{ name: "a/b", origin, rows: rows(row) }] });
+    const environment = { repository: { type: "name", name: "a/b" }, baseCommit: "a".repeat(40) };
+    expect(await published(someTask({ environment }))).toHaveLength(1);
+    const whole = someTask({ environment: { ...environment, rootfs: { type: "directory", path: "/" } } });
+    await expect(published(whole)).rejects.toThrow(
+      /^a\/b\[0\]: environment: expected no path of this host in a data set of the hub, got "\/"$/,
+    );
+    await expect(published(someRow({ repository: "../../clones/x" }))).rejects.toThrow(/expected no path of this host/);
+  });
+});

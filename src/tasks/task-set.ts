@@ -28,7 +28,7 @@ export async function readTaskSet(set: TaskSet): Promise<readonly Task[]> {
   const problems: string[] = [];
   const missing = new Set(set.instances?.ids);
   for await (const { source, place, row } of wantedRows(set, missing)) {
-    const read = row.ok ? readRow(row.value, source.origin) : row;
+    const read = row.ok ? ofItsOwnPlace(readRow(row.value, source.origin), source) : row;
     if (!read.ok) {
       problems.push(...read.problems.map((problem) => `${place}: ${problem}`));
       continue;
@@ -62,6 +62,16 @@ async function* wantedRows(set: TaskSet, missing: Set<string>): AsyncGenerator<W
       if (passed >= offset + limit && missing.size === 0) return;
     }
   }
+}
+
+/** What others publish names nothing of this host: a root file system at `/` would show all of it to a policy. */
+function ofItsOwnPlace(read: Read<Task>, { origin }: Source): Read<Task> {
+  if (!read.ok || origin.revision === "") return read;
+  const { repository, rootfs } = read.value.environment;
+  const paths = [repository, rootfs].flatMap((part) => ("path" in part ? [part.path] : []));
+  if (paths.length === 0) return read;
+  const got = paths.map(show).join(" and ");
+  return { ok: false, problems: [`environment: expected no path of this host in a data set of the hub, got ${got}`] };
 }
 
 /** As the row spells it, so that rows that are not wanted need not be sound; else as its task is called. */

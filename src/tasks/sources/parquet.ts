@@ -5,7 +5,8 @@ import type { SourceRow } from "./source.ts";
 
 /**
  * The rows of a Parquet file: uncompressed or packed by snappy, gzip, brotli or zstd, one row group in memory at a time. A column of bytes that is
- * not marked as text comes as base64, a time in ISO form. Fault `invalid` when the file is damaged or uses what is not supported.
+ * not marked as text comes as base64, a time in ISO form. Fault `invalid` when the file is damaged or uses what is not supported. hyparquet saves us the
+ * format itself, its metadata, encodings and nesting; the packings other than snappy are Node's.
  */
 export async function* parquet(path: string, name: string): AsyncGenerator<SourceRow> {
   try {

@@ -1,8 +1,9 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { SandlotError } from "../../../errors.ts";
+import { isErrno } from "../../../sandbox/identity.ts";
 import type { Hub } from "./hub.ts";
 import { fetchListing, type ListedFile, Listing } from "./listing.ts";
 
@@ -32,7 +33,7 @@ export class HubCache {
     const listing = await fetchListing(this.#options.hub, id, revision);
     const file = this.#listingOf(id, listing.revision);
     await mkdir(dirname(file), { recursive: true });
-    const draft = `${file}.${process.pid}`;
+    const draft = `${file}.${randomBytes(6).toString("hex")}`;
     await writeFile(draft, JSON.stringify(listing));
     await rename(draft, file);
     return listing;
@@ -70,13 +71,18 @@ export class HubCache {
     for (let tries = 1; ; tries++) {
       report?.(`${id}: fetching ${listed.path}, ${listed.size} bytes`);
       await hub.again(`${hub.endpoint}/${address}`, (progress) => append({ hub, address, listed, part, progress }));
-      const got = await digestsOf(part);
-      if (isRight(got, listed)) {
-        await rename(part, path);
-        return got.sha256;
+      const got = await digestsOf(part).catch(() => undefined);
+      if (got !== undefined && isRight(got, listed)) {
+        // Gone when another process has just shown the same content.
+        await rename(part, path).catch((error: unknown) => {
+          if (!isErrno(error, "ENOENT")) throw error;
+        });
+      } else {
+        await rm(part, { force: true });
       }
-      await rm(part, { force: true });
-      const digest = listed.digest.startsWith("git:") ? `git:${got.git}` : got.sha256;
+      const shown = await digestsOf(path).catch(() => undefined);
+      if (shown !== undefined && isRight(shown, listed)) return shown.sha256;
+      const digest = listed.digest.startsWith("git:") ? `git:${got?.git}` : got?.sha256;
       const message = `${id}@${commit}/${listed.path}: expected content with the digest ${listed.digest}, got ${digest}`;
       if (tries > 1) throw new SandlotError("sandbox", message, { knob: "HF_ENDPOINT" });
     }
@@ -96,12 +102,10 @@ interface Append {
  * began, so that there never is a hole.
  */
 async function append({ hub, address, listed, part, progress }: Append): Promise<void> {
-  const before = await stat(part)
-    .then(({ size }) => size)
-    .catch(() => 0);
-  const from = before <= listed.size ? before : 0;
   const file = await open(part, constants.O_RDWR | constants.O_CREAT);
   try {
+    const { size: before } = await file.stat();
+    const from = before <= listed.size ? before : 0;
     if (before > listed.size) await file.truncate(0);
     if (from < listed.size) {
       const { start, chunks } = await hub.file(address, from, listed.size);

@@ -1,15 +1,17 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { SandlotError } from "../../../errors.ts";
 import { check, show } from "../../../problem.ts";
+import { isErrno } from "../../../sandbox/identity.ts";
 import { DATASET_ID, REVISION } from "./reference.ts";
 
 const LockedDataset = z.strictObject({
   revision: z.string().regex(REVISION, "expected a full commit id, 40 hex digits"),
   /** The day on which the files were fetched, in UTC. */
-  retrieved: z.string().regex(/^\d{4}-\d{2}-\d{2}$/, "expected a day, YYYY-MM-DD, in quotes"),
+  retrieved: z.string().regex(/^\d{4}-\d{2}-\d{2}$/, "expected a day, YYYY-MM-DD"),
   /** The sha256 of each file, by its path in the data set. */
   files: z.record(z.string().min(1), z.string().regex(/^[0-9a-f]{64}$/, "expected a sha256, 64 hex digits")),
 });
@@ -39,7 +41,7 @@ export async function readLock(file: string): Promise<DatasetLock> {
 export async function writeLock({ file, datasets }: DatasetLock): Promise<void> {
   const sorted = [...datasets].sort(([a], [b]) => (a < b ? -1 : 1));
   const text = stringify({ datasets: Object.fromEntries(sorted) }, { lineWidth: 0 });
-  const draft = `${file}.${process.pid}`;
+  const draft = `${file}.${randomBytes(6).toString("hex")}`;
   await mkdir(dirname(file), { recursive: true });
   await writeFile(draft, HEADER + text);
   await rename(draft, file);
@@ -72,9 +74,10 @@ const UPDATE = "`sandlot dataset lock` updates it";
 
 async function parseFile(file: string): Promise<unknown> {
   try {
-    return parse(await readFile(file, "utf8")) ?? { datasets: null };
+    // Every scalar as text: digits alone are no number here.
+    return parse(await readFile(file, "utf8"), { schema: "failsafe" }) ?? { datasets: null };
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return { datasets: null };
+    if (isErrno(cause, "ENOENT")) return { datasets: null };
     throw wrong(
       `expected a readable lock file at ${file}, got ${cause instanceof Error ? cause.message : show(cause)}`,
     );
