@@ -1401,7 +1401,7 @@ export const RolloutService: GenService<{
     output: typeof ListTrajectoriesResponseSchema;
   },
   /**
-   * The record of a trajectory: its journal, one JSON document a line.
+   * The record of a trajectory: its journal, one JSON document a line. docs/record.md has the lines and their fields.
    *
    * @generated from rpc sandlot.v1.RolloutService.GetRecord
    */
