@@ -6,7 +6,7 @@ import { identify } from "../identity.ts";
 import { type SandboxRecord, writeRecord } from "../record.ts";
 import { RunnerClient } from "../runner/client.ts";
 import type { Bind, SandboxSpec } from "../sandbox.ts";
-import type { Cgroups } from "./cgroup.ts";
+import { type Cgroups, expectEntry } from "./cgroup.ts";
 import { bundleConfig } from "./config.ts";
 import type { HostRootfs } from "./host-rootfs.ts";
 import type { ImageTemplates } from "./image.ts";
@@ -50,6 +50,7 @@ export interface Making {
  */
 export async function make(ground: Ground, making: Making): Promise<{ client: RunnerClient; record: SandboxRecord }> {
   const { spec, places, disk, signal } = making;
+  const expected = ground.cgroups && expectEntry(ground.cgroups);
   const host = spec.rootfs.type === "host";
   const binds = [...(host ? ground.hostRootfs.binds : []), ...(spec.network === "host" ? await networkFiles() : [])];
   const points = [...binds, ...spec.binds, ...spec.views.map((view) => ({ source: "/", target: view.at }))];
@@ -71,7 +72,7 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
   });
   writeFileSync(places.config, JSON.stringify(config));
   signal?.throwIfAborted();
-  await launch(ground, making, record);
+  await Promise.all([launch(ground, making, record), expected]);
   signal?.throwIfAborted();
   return await meet(making, record);
 }
