@@ -105,9 +105,11 @@ export class OurServer {
 
   /** Prepares the environment, and lets the server's code be compiled as it is after a minute of work: trainers run for days. */
   async warmUp(): Promise<void> {
-    const { id } = await this.create();
-    for (let i = 0; i < 1000; i++) await this.bash(id, "true");
-    await this.release(id);
+    for (let trajectory = 0; trajectory < 20; trajectory++) {
+      const { id } = await this.create();
+      for (let i = 0; i < 50; i++) await this.bash(id, "true");
+      await this.release(id);
+    }
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { realpath, stat } from "node:fs/promises";
+import { createReadStream, realpathSync, type Stats, statSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import type { Rootfs } from "../sandbox/sandbox.ts";
 
@@ -13,7 +12,7 @@ export class Digests {
 
   /** Hex sha256 of the file's bytes; of a folder, of its identity and time of change; undefined where nothing is. */
   async of(path: string): Promise<string | undefined> {
-    const found = await stat(path).catch(() => undefined);
+    const found = look(path);
     if (!found) return undefined;
     const mark = `${found.dev} ${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}`;
     const before = this.#known.get(path);
@@ -32,11 +31,20 @@ export class Digests {
    */
   async ofRootfs(rootfs: Rootfs): Promise<string> {
     if (rootfs.type === "directory") {
-      const path = await realpath(rootfs.path);
+      const path = realpathSync.native(rootfs.path);
       return sha256([`directory ${path}`, await this.of(path)]);
     }
     const parts = await Promise.all(["/etc/os-release", ...PACKAGE_DATABASES].map((path) => this.of(path)));
     return sha256([`host ${ALLOW_LIST_VERSION} ${process.arch}`, ...parts]);
+  }
+}
+
+/** Asked at every create, and over sooner than a thread would have heard of it. */
+function look(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
   }
 }
 

@@ -84,7 +84,7 @@ export class Environments {
   async prepare(recipe: EnvironmentRecipe, waiter: Waiter = {}): Promise<Environment> {
     const key = await this.keyOf(recipe);
     // What is remembered may have been removed by another process, or by hand.
-    const ready = (await this.#shelf.touch(key)) ? await this.find(key) : undefined;
+    const ready = this.#shelf.touch(key) ? await this.find(key) : undefined;
     if (ready) return ready;
     await this.#shelf.publish(
       key,

@@ -1,5 +1,5 @@
-import { createReadStream } from "node:fs";
-import { lstat, realpath } from "node:fs/promises";
+import { createReadStream, realpathSync } from "node:fs";
+import { lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../errors.ts";
 import type { EnvironmentRecipe } from "../tasks/task.ts";
@@ -39,7 +39,7 @@ export async function findRepository(repository: Repository, folders: readonly s
 /** What of the repository decides the content, besides the base commit. */
 export async function identifyRepository(repository: Repository, digests: Digests): Promise<string> {
   if (repository.type === "name") return `name ${repository.name}`;
-  if (repository.type === "path") return `path ${await realpath(repository.path).catch(() => repository.path)}`;
+  if (repository.type === "path") return `path ${realPath(repository.path)}`;
   return `stream ${(await digests.of(repository.path)) ?? "absent"}`;
 }
 
@@ -66,6 +66,14 @@ function cloneNames(name: string): readonly [string, ...string[]] {
 
 function absent(message: string): SandlotError {
   return new SandlotError("task", message, { field: "environment.repository", knob: "repositories" });
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return path;
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {

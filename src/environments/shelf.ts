@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { utimesSync } from "node:fs";
+import { lstat, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isFault, SandlotError } from "../errors.ts";
 import { Flights, type Waiter, type Work } from "./flight.ts";
@@ -66,12 +67,14 @@ export class Shelf {
   }
 
   /** Marks an item as used now; false when it is not there. */
-  async touch(key: string): Promise<boolean> {
+  touch(key: string): boolean {
     const now = new Date();
-    return utimes(join(this.path(key), SIZE_FILE), now, now).then(
-      () => true,
-      () => false,
-    );
+    try {
+      utimesSync(join(this.path(key), SIZE_FILE), now, now);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async list(): Promise<readonly Item[]> {
@@ -90,7 +93,7 @@ export class Shelf {
       await this.publish(key, make, { signal: watch.signal, onProgress: watch.report });
       const lock = await this.#lock(key, "shared", watch.signal);
       // Between the two another process may have removed it.
-      if (lock && (await this.touch(key))) return lock;
+      if (lock && this.touch(key)) return lock;
       await lock?.[Symbol.asyncDispose]();
     }
   }

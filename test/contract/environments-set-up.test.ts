@@ -30,7 +30,7 @@ describe.skipIf(isolated === undefined)("set-up in a builder sandbox", () => {
   afterEach(async () => {
     expect(await backend.list()).toEqual([]);
     await backend.close();
-    expect(leftovers(place.stateDir, place.instance)).toEqual([]);
+    await expect.poll(() => leftovers(place.stateDir, place.instance), { timeout: 10_000 }).toEqual([]);
     await place[Symbol.asyncDispose]();
   });
 
