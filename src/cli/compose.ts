@@ -84,7 +84,7 @@ async function open(
     ...{ stateDir, instance, backend, environments, catalog, gradingSlots, defaults },
     warm: new WarmPool({ backend, perEnvironment: config.warm.per_environment, total: config.warm.total, failed }),
     slots: sandboxAdmission(settings),
-    judge: judging(grader, gradingSlots, defaults.gradeMs),
+    judge: judging({ grader, slots: gradingSlots, environments, defaultGradeMs: defaults.gradeMs }),
     least: toLimits(LEAST_LIMITS),
     most: toLimits(config.limits.most),
     leaseMs: config.lease_ms,

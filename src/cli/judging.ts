@@ -1,12 +1,22 @@
 import { randomBytes } from "node:crypto";
 import type { Admission } from "../admission/admission.ts";
+import type { Environment } from "../environments/environment.ts";
+import type { Environments } from "../environments/prepare.ts";
 import { type Grader, needsRun } from "../grading/grader.ts";
 import type { GraderSpec } from "../grading/spec.ts";
-import type { Task } from "../tasks/task.ts";
+import type { EnvironmentRecipe, Task } from "../tasks/task.ts";
 import type { Judge } from "../trajectory/life.ts";
 
-/** Grading as trajectories need it: what has to be run waits for a slot. `defaultGradeMs` is the limit that nobody chose: the task's own then counts. */
-export function judging(grader: Grader, slots: Admission, defaultGradeMs: number): Judge {
+export interface JudgingParts {
+  readonly grader: Grader;
+  readonly slots: Admission;
+  readonly environments: Environments;
+  /** The limit that nobody chose: the task's own then counts. */
+  readonly defaultGradeMs: number;
+}
+
+/** Grading as trajectories need it: what has to be run waits for a slot. */
+export function judging({ grader, slots, environments, defaultGradeMs }: JudgingParts): Judge {
   return {
     takeSubmission: (sandbox, environment, signal) => grader.takeSubmission(sandbox, environment, signal),
     async judge(task, environment, submission, { gradeMs, submissionMs, signal }) {
@@ -18,10 +28,12 @@ export function judging(grader: Grader, slots: Admission, defaultGradeMs: number
       const slot = needsRun(submission) ? slots.acquire({ pool: "default", key, signal }) : undefined;
       const lease = await slot?.catch(() => undefined);
       const queuedMs = performance.now() - asked;
+      const held = new Set<string>();
       try {
         return await grader.gradeSubmission({
           environment,
           spec,
+          ...(task.grader.environment && { verifier: verifierOf(environments, task.grader.environment, held, signal) }),
           submission,
           timeoutMs,
           submissionMs,
@@ -29,19 +41,31 @@ export function judging(grader: Grader, slots: Admission, defaultGradeMs: number
           signal,
         });
       } finally {
+        for (const key of held) environments.release(key);
         lease?.release();
       }
     },
   };
 }
 
+/** What is in use is not collected: the caller lets go of what is in `held`. */
+function verifierOf(environments: Environments, recipe: EnvironmentRecipe, held: Set<string>, signal: AbortSignal) {
+  return async (): Promise<Environment> => {
+    const environment = await environments.prepare(recipe, { signal });
+    if (!held.has(environment.key)) environments.acquire(environment.key);
+    held.add(environment.key);
+    return environment;
+  };
+}
+
 function specOf({ grader }: Task): GraderSpec {
-  const { rule, parser, evalType, failToPass, passToPass, apply, script, timeoutMs, official } = grader;
+  const { rule, parser, evalType, failToPass, passToPass, expected, stages, apply, script, timeoutMs, official } =
+    grader;
+  const { files, before, restore, results, reading } = grader;
   return {
-    expectation: { rule, parser, evalType, failToPass, passToPass },
-    apply,
-    script,
-    timeoutMs,
+    expectation: { rule, parser, evalType, failToPass, passToPass, expected, ...(stages && { stages }) },
+    ...{ apply, script, timeoutMs, files, before, restore, results },
+    ...(reading && { reading }),
     ...(official && { officialRule: rule }),
   };
 }

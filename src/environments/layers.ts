@@ -1,7 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../errors.ts";
-import type { EnvironmentRecipe } from "../tasks/task.ts";
 import type { Builder, Watch, Workshop } from "./builder.ts";
 import { checkOut } from "./checkout.ts";
 import { sha256 } from "./digests.ts";
@@ -9,6 +8,7 @@ import type { Environment } from "./environment.ts";
 import type { Git } from "./git.ts";
 import { copyInterpreter, interpreterIdentity } from "./interpreter-layer.ts";
 import type { Interpreter } from "./interpreters.ts";
+import type { Recipe } from "./recipe.ts";
 import type { Source } from "./repository.ts";
 import type { Toolchain } from "./requirements.ts";
 import { seal } from "./seal.ts";
@@ -48,12 +48,7 @@ export interface SiteWithClone extends Site {
 }
 
 /** The repository at the base commit as a layer of its own. */
-export async function checkoutLayer(
-  means: Means,
-  recipe: EnvironmentRecipe,
-  site: SiteWithClone,
-  watch: Watch,
-): Promise<string> {
+export async function checkoutLayer(means: Means, recipe: Recipe, site: SiteWithClone, watch: Watch): Promise<string> {
   watch.report({ stage: "checkout", message: `checking out ${recipe.baseCommit.slice(0, 12)}` });
   const layer = join(site.folder, "repository");
   await mkdir(layer, { mode: 0o755 });

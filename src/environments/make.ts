@@ -1,7 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bind } from "../sandbox/sandbox.ts";
-import type { EnvironmentRecipe } from "../tasks/task.ts";
 import { build, type Watch } from "./builder.ts";
 import {
   type Built,
@@ -13,17 +12,13 @@ import {
   type SiteWithClone,
   sealIn,
 } from "./layers.ts";
+import type { Recipe } from "./recipe.ts";
 import { openSource } from "./repository.ts";
 import { BASE_PATH } from "./requirements.ts";
 import { makeSwebench } from "./swebench/make.ts";
 
 /** Makes all layers of a recipe's environment. */
-export async function makeEnvironment(
-  means: Means,
-  recipe: EnvironmentRecipe,
-  site: Site,
-  watch: Watch,
-): Promise<Built> {
+export async function makeEnvironment(means: Means, recipe: Recipe, site: Site, watch: Watch): Promise<Built> {
   const clone = await openClone(means, site, watch);
   try {
     if (recipe.setup.type === "swebench") return await makeSwebench(means, recipe, { ...site, clone }, watch);
@@ -39,12 +34,7 @@ async function openClone(means: Means, site: Site, watch: Watch): Promise<string
   return openSource(means.source, join(site.folder, SCRATCH), means.git, watch.signal);
 }
 
-async function makeByCommands(
-  means: Means,
-  recipe: EnvironmentRecipe,
-  site: SiteWithClone,
-  watch: Watch,
-): Promise<Built> {
+async function makeByCommands(means: Means, recipe: Recipe, site: SiteWithClone, watch: Watch): Promise<Built> {
   const { setup } = recipe;
   if (setup.type !== "commands") throw new Error(`set-up ${setup.type} is not made by commands`);
   const toolLayers: string[] = [];

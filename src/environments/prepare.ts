@@ -12,6 +12,7 @@ import { Git } from "./git.ts";
 import { findInterpreters, type Interpreter, type InterpreterPlaces } from "./interpreters.ts";
 import type { Means } from "./layers.ts";
 import { makeEnvironment } from "./make.ts";
+import { BaseCommits, type Recipe, withoutImage } from "./recipe.ts";
 import { findRepository, identifyRepository } from "./repository.ts";
 import { type Missing, resolveRequirements, type Toolchain } from "./requirements.ts";
 import { Shelf } from "./shelf.ts";
@@ -49,6 +50,7 @@ export class Environments {
   readonly #layers: Shelf;
   readonly #tools: Shelf;
   readonly #git: Git;
+  readonly #baseCommits: BaseCommits;
   readonly #digests = new Digests();
   readonly #ready = new Map<string, Environment>();
   readonly #toolchains = new Map<string, Promise<Toolchains>>();
@@ -61,10 +63,12 @@ export class Environments {
     this.#layers = new Shelf(join(options.stateDir, "layers"), options.hostPath);
     this.#tools = new Shelf(join(options.stateDir, "tools"), options.hostPath);
     this.#git = new Git(options.hostPath);
+    const { repositories } = options;
+    this.#baseCommits = new BaseCommits({ git: this.#git, digests: this.#digests, repositories });
   }
 
   /** The content key: hex sha256 over all that decides what the environment holds. Costs a few stat calls. */
-  async keyOf(recipe: EnvironmentRecipe): Promise<string> {
+  async #keyOf(recipe: Recipe): Promise<string> {
     const { rootfs, repository, ...rest } = recipe;
     const [digest, identity, toolchains] = await Promise.all([
       this.#digests.ofRootfs(rootfs),
@@ -81,8 +85,9 @@ export class Environments {
    * The environment of a recipe, made if it is not there. Who asks at the same time, in this or another process, shares one making; a
    * failure is shared by those who wait, leaves nothing and is not remembered. Cancelling ends this caller's waiting; the making ends when nobody waits.
    */
-  async prepare(recipe: EnvironmentRecipe, waiter: Waiter = {}): Promise<Environment> {
-    const key = await this.keyOf(recipe);
+  async prepare(wanted: EnvironmentRecipe, waiter: Waiter = {}): Promise<Environment> {
+    const recipe = await this.#baseCommits.fix(withoutImage(wanted), waiter.signal);
+    const key = await this.#keyOf(recipe);
     // What is remembered may have been removed by another process, or by hand.
     const ready = this.#shelf.touch(key) ? await this.find(key) : undefined;
     if (ready) return ready;
@@ -134,7 +139,10 @@ export class Environments {
   }
 
   /** What this host lacks to prepare a recipe; empty when nothing is known to be missing. Prepares and installs nothing. */
-  async missingRequirements(recipe: EnvironmentRecipe): Promise<readonly Missing[]> {
+  async missingRequirements(wanted: EnvironmentRecipe): Promise<readonly Missing[]> {
+    if (wanted.rootfs.type === "image")
+      return [{ name: "images", message: `no backend here has images: ${wanted.rootfs.ref}` }];
+    const recipe = withoutImage(wanted);
     const { missing } = await this.#resolve(recipe);
     const repository = await findRepository(recipe.repository, this.#options.repositories).then(
       () => [],
@@ -147,12 +155,7 @@ export class Environments {
     return [...missing, ...repository, ...swebench];
   }
 
-  async #make(
-    key: string,
-    recipe: EnvironmentRecipe,
-    place: { folder: string; final: string },
-    watch: Watch,
-  ): Promise<void> {
+  async #make(key: string, recipe: Recipe, place: { folder: string; final: string }, watch: Watch): Promise<void> {
     const { found, missing } = await this.#resolve(recipe);
     if (missing.length > 0) {
       const message = missing.map((one) => one.message).join("; ");
@@ -183,7 +186,7 @@ export class Environments {
     }
   }
 
-  async #means(recipe: EnvironmentRecipe): Promise<Means> {
+  async #means(recipe: Recipe): Promise<Means> {
     const { backend, limits, newId, stepTimeoutMs, hostPath, packageIndex, repositories } = this.#options;
     return {
       workshop: { backend, limits, newId, stepTimeoutMs },
@@ -206,7 +209,7 @@ export class Environments {
     return environment;
   }
 
-  async #resolve(recipe: EnvironmentRecipe): Promise<Toolchains> {
+  async #resolve(recipe: Recipe): Promise<Toolchains> {
     const id = sha256([await this.#digests.ofRootfs(recipe.rootfs), recipe.rootfs, recipe.requires]);
     const known = this.#toolchains.get(id);
     if (known) return known;

@@ -6,7 +6,8 @@ import type { EnvironmentRecipe } from "../tasks/task.ts";
 import type { Digests } from "./digests.ts";
 import type { Git } from "./git.ts";
 
-export type Repository = EnvironmentRecipe["repository"];
+/** A repository that lies on this host. */
+export type Repository = Exclude<EnvironmentRecipe["repository"], { type: "image" }>;
 
 /** Where a recipe's history really lies on this host. */
 export type Source =

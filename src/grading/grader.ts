@@ -3,8 +3,10 @@ import type { Environment } from "../environments/environment.ts";
 import { isFault, SandlotError } from "../errors.ts";
 import type { Backend, Limits, Sandbox } from "../sandbox/sandbox.ts";
 import type { Judge } from "../verdict/judge-in-worker.ts";
+import { RULES } from "../verdict/rules.ts";
 import { END, START } from "../verdict/swebench-log.ts";
 import type { TestGroup, Verdict } from "../verdict/verdict.ts";
+import { evidenceOf } from "./evidence.ts";
 import { excerpt } from "./excerpt.ts";
 import type { Grade, GradeTimings, Outcome, Validity } from "./grade.ts";
 import { type OfficialRun, runOfficial } from "./official.ts";
@@ -28,6 +30,8 @@ export interface GraderOptions {
 export interface GradeRequest {
   readonly environment: Environment;
   readonly spec: GraderSpec;
+  /** Where the tests run when that is not the agent's environment; asked when they do. */
+  readonly verifier?: () => Promise<Environment>;
   readonly submission: Submission;
   /** Default: the spec's. */
   readonly timeoutMs?: number;
@@ -46,6 +50,8 @@ interface Finding {
   readonly reason: string;
   readonly verdict?: Verdict;
   readonly run?: OfficialRun;
+  /** What was judged, where that is not the log. */
+  readonly evidence?: Uint8Array;
   readonly verdictMs?: number;
 }
 
@@ -94,7 +100,8 @@ export class Grader {
   async #find(request: GradeRequest): Promise<Finding> {
     const { spec, submission, signal } = request;
     signal.throwIfAborted();
-    if (!spec.script.includes(START) || !spec.script.includes(END)) {
+    const { markers, expects } = RULES[spec.expectation.rule];
+    if (markers && !(spec.script.includes(START) && spec.script.includes(END))) {
       throw new SandlotError("task", `the test script lacks "${START}" or "${END}": no log of it can be judged`);
     }
     if (submission.refused !== undefined) return { validity: "VALID", ...submission.refused };
@@ -105,22 +112,43 @@ export class Grader {
     const last = wentOverLimit(first)
       ? await (this.#options.alone ?? this.#inTurn)(() => this.#try(request), signal)
       : first;
+    // What a verifier says is all that there is: without it only a second run can tell whose fault that is.
+    if (expects === "nothing" && last.run?.kind === "complete" && last.verdict?.found !== true)
+      await this.#blame(request);
     // Asked when the run's own sandbox is gone, so that graded code cannot bring it about.
     const lack = last.outcome === "RESOLVED" ? undefined : await this.#options.hostLacks?.();
     return lack === undefined ? last : { ...last, validity: "INFRA", outcome: "NO_VERDICT", reason: lack };
   }
 
+  /** Fault `task`: the tests give no verdict on the untouched repository either. */
+  async #blame(request: GradeRequest): Promise<void> {
+    const untouched = await this.#try({ ...request, submission: { patch: new Uint8Array(), leftOut: [] } });
+    if (untouched.verdict?.found === true) return;
+    throw new SandlotError("task", `the verifier gives none on the untouched repository either: ${untouched.reason}`);
+  }
+
   async #try(request: GradeRequest): Promise<Finding> {
-    const { environment, spec, submission, signal } = request;
+    const { spec, submission, signal } = request;
     const { backend, judge, newId, limits } = this.#options;
     const timeoutMs = request.timeoutMs ?? spec.timeoutMs;
     const { patch } = submission;
+    const environment = (await request.verifier?.()) ?? request.environment;
     const run = await runOfficial({ backend, environment, spec, patch, newId, limits, timeoutMs, signal });
     if (run.kind === "not_applied")
       return { validity: "VALID", outcome: "PATCH_DOES_NOT_APPLY", reason: run.reason, run };
     if (run.kind === "over_limit") return { validity: "VALID", outcome: run.outcome, reason: run.reason, run };
     const started = performance.now();
-    const judgement = await judge.judge(run.log, spec.expectation, signal);
+    const evidence = await evidenceOf(run, spec, { backend, newId, limits, signal });
+    if (evidence.kind === "unreadable") {
+      return {
+        validity: "VALID",
+        outcome: "TESTS_DID_NOT_FINISH",
+        reason: evidence.reason,
+        run,
+        verdictMs: performance.now() - started,
+      };
+    }
+    const judgement = await judge.judge(evidence.data, spec.expectation, signal);
     const verdictMs = performance.now() - started;
     if (judgement.kind === "over_limit") {
       return { validity: "VALID", outcome: "TESTS_DID_NOT_FINISH", reason: judgement.reason, run, verdictMs };
@@ -130,6 +158,7 @@ export class Grader {
       ...conclude(judgement.verdict, run.oomKills),
       verdict: judgement.verdict,
       run,
+      ...(evidence.data !== run.log && { evidence: evidence.data }),
       verdictMs,
     };
   }
@@ -144,7 +173,7 @@ export class Grader {
 
   #grade(request: GradeRequest, finding: Finding): Grade {
     const { environment, spec, submission } = request;
-    const { validity, outcome, reason, verdict, run } = finding;
+    const { validity, outcome, reason, verdict, run, evidence } = finding;
     const log = run === undefined || run.kind === "not_applied" ? undefined : run;
     return {
       id: request.id ?? randomBytes(16).toString("hex"),
@@ -156,7 +185,10 @@ export class Grader {
       hidden: {
         failToPass: verdict?.failToPass ?? NO_TESTS,
         passToPass: verdict?.passToPass ?? NO_TESTS,
-        log: log === undefined ? "" : excerpt(log.log),
+        log:
+          log === undefined
+            ? ""
+            : excerpt(log.log) + (evidence === undefined ? "" : `\n[judged]\n${excerpt(evidence)}`),
       },
       patchBase64: Buffer.from(submission.patch).toString("base64"),
       leftOut: submission.leftOut,
@@ -180,9 +212,10 @@ const NO_TESTS: TestGroup = { success: [], failure: [] };
 
 /** A run that was short of memory and did not resolve counts as one that did not finish. */
 function conclude(verdict: Verdict, oomKills: number): Pick<Finding, "outcome" | "reason"> {
-  if (verdict.resolved) return { outcome: "RESOLVED", reason: "every expected test passed" };
+  if (verdict.resolved) return { outcome: "RESOLVED", reason: verdict.reason ?? "every expected test passed" };
   if (oomKills > 0) return { outcome: "TESTS_DID_NOT_FINISH", reason: `the tests ran out of memory ${oomKills} times` };
   if (!verdict.found) return { outcome: "TESTS_DID_NOT_FINISH", reason: verdict.problem ?? "the log is not complete" };
+  if (verdict.reason !== undefined) return { outcome: "UNRESOLVED", reason: verdict.reason };
   const { failToPass, passToPass } = verdict;
   const reason = `${failToPass.failure.length} of FAIL_TO_PASS and ${passToPass.failure.length} of PASS_TO_PASS did not pass`;
   return { outcome: "UNRESOLVED", reason };

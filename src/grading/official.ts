@@ -2,7 +2,9 @@ import { createHash } from "node:crypto";
 import type { Environment } from "../environments/environment.ts";
 import { SandlotError } from "../errors.ts";
 import type { Backend, ExecResult, Limits, Sandbox } from "../sandbox/sandbox.ts";
-import { APPLY_CHAINS, applyPatch, PATCH_FILE } from "./apply.ts";
+import { APPLY_CHAINS, applyPatch, patchFileOf, patchFor } from "./apply.ts";
+import { placeFile, placeFiles } from "./hidden-files.ts";
+import { restoreFiles } from "./restore.ts";
 import type { GraderSpec } from "./spec.ts";
 
 export interface OfficialRequest {
@@ -39,11 +41,14 @@ interface Log {
   readonly logSha256: string;
   /** Kills for want of memory in a run that went on to its end. */
   readonly oomKills: number;
+  /** What the spec's `results` held when the script had ended; no data: no such file. */
+  readonly results: readonly { readonly path: string; readonly data?: Uint8Array }[];
 }
 
 export const MAX_LOG_BYTES = 64 * 1024 * 1024;
 /** Where the harness puts the script. */
 const SCRIPT_FILE = "/eval.sh";
+const BEFORE_FILE = "/before.sh";
 
 /**
  * Applies a patch in a fresh sandbox of the environment and runs the family's own script there, byte for byte, stdout and stderr on one pipe. Nothing
@@ -65,9 +70,13 @@ export async function runOfficial(request: OfficialRequest): Promise<OfficialRun
 async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxMs: number): Promise<OfficialRun> {
   const { spec, patch, timeoutMs, signal } = request;
   const started = performance.now();
-  await place(sandbox, PATCH_FILE, patch, signal);
-  await place(sandbox, SCRIPT_FILE, Buffer.from(spec.script), signal);
-  const applied = await applyPatch(sandbox, APPLY_CHAINS[spec.apply], signal);
+  const chain = APPLY_CHAINS[spec.apply];
+  await placeFiles(sandbox, spec.files ?? [], signal);
+  await placeFile(sandbox, patchFileOf(chain), patchFor(chain, patch), signal);
+  await placeFile(sandbox, SCRIPT_FILE, Buffer.from(spec.script), signal);
+  if (spec.before) await runBefore(sandbox, spec.before, signal);
+  const applied = patch.length === 0 || (await applyPatch(sandbox, chain, signal));
+  if (applied && spec.restore) await restoreFiles(sandbox, spec.restore, signal);
   const applyMs = performance.now() - started;
   if (!applied) {
     const reason = `no command of ${spec.apply} applies the patch`;
@@ -79,14 +88,43 @@ async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxM
   const timings = { sandboxMs, applyMs, testMs: performance.now() - started - applyMs };
   const known = { log, logSha256, oomKills: result.oomKills, timings };
   const over = overLimit(result, timeoutMs);
-  return over === undefined ? { kind: "complete", ...known } : { kind: "over_limit", ...over, ...known };
+  if (over !== undefined) return { kind: "over_limit", ...over, ...known, results: [] };
+  const read = await readResults(sandbox, spec.results ?? [], signal);
+  if (read.tooLarge === undefined) return { kind: "complete", ...known, results: read.results };
+  const reason = `the tests wrote more than ${MAX_LOG_BYTES} bytes to ${read.tooLarge}`;
+  return { kind: "over_limit", outcome: "TESTS_DID_NOT_FINISH", reason, ...known, results: [] };
 }
 
-/** Before anything of the submission is there: what fails now is not its doing. */
-async function place(sandbox: Sandbox, path: string, data: Uint8Array, signal: AbortSignal): Promise<void> {
-  const { failure } = await sandbox.writeFile(path, data, { callId: `place-${path.replace(/\W+/g, "-")}`, signal });
-  if (failure !== undefined)
-    throw new SandlotError("sandbox", `${path} of a fresh sandbox could not be written: ${failure}`);
+/** Nothing of the submission is there yet: that it fails is the doing of the task. */
+async function runBefore(sandbox: Sandbox, script: string, signal: AbortSignal): Promise<void> {
+  await placeFile(sandbox, BEFORE_FILE, Buffer.from(script), signal);
+  const argv = ["bash", "-c", 'exec /bin/bash "$0" 2>&1', sandbox.locate(BEFORE_FILE)];
+  const result = await sandbox.exec(argv, {
+    callId: "before",
+    timeoutMs: BEFORE_TIMEOUT_MS,
+    keepBytes: 64 * 1024,
+    signal,
+  });
+  if (result.exitCode === 0) return;
+  const said = Buffer.concat(result.output.map(({ data }) => data)).toString("utf8");
+  const how = result.exitCode === undefined ? "did not end" : `exit code ${result.exitCode}`;
+  throw new SandlotError(
+    "task",
+    `what the task does before a submission is applied failed: ${how}\n${said.slice(-2000)}`,
+  );
+}
+
+const BEFORE_TIMEOUT_MS = 300_000;
+
+/** `tooLarge`: the path of a file that is. */
+async function readResults(sandbox: Sandbox, paths: readonly string[], signal: AbortSignal) {
+  const results: { readonly path: string; readonly data?: Uint8Array }[] = [];
+  for (const [index, path] of paths.entries()) {
+    const file = await sandbox.readFile(path, { callId: `result-${index}`, maxBytes: MAX_LOG_BYTES + 1, signal });
+    if (file.sizeBytes > MAX_LOG_BYTES) return { results, tooLarge: path };
+    results.push(file.type === "file" ? { path, data: file.data } : { path });
+  }
+  return { results, tooLarge: undefined };
 }
 
 function runScript(sandbox: Sandbox, { timeoutMs, signal }: OfficialRequest): Promise<ExecResult> {

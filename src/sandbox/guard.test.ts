@@ -34,7 +34,7 @@ function guarded(changes: Partial<BareSandbox>): Promise<Sandbox> {
   };
   const backend: BareBackend = {
     name: "gone",
-    capabilities: { isolation: true, snapshot: false, network: true },
+    capabilities: { isolation: true, snapshot: false, network: true, images: false },
     enforced: bare.enforced,
     create: () => Promise.resolve(bare),
     reopen: () => Promise.resolve(bare),

@@ -158,6 +158,8 @@ export interface Capabilities {
   readonly isolation: boolean;
   readonly snapshot: boolean;
   readonly network: boolean;
+  /** Root file systems that are container images. */
+  readonly images: boolean;
 }
 
 /** Where sandboxes come from. One per server. */

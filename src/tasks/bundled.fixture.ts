@@ -49,10 +49,10 @@ export class Workplace {
 
   /** What the task's own script and rule say of a patch. */
   async grade(patch: string): Promise<Verdict> {
-    const { grader } = this.#task;
+    const { script, rule, parser, evalType, failToPass, passToPass } = this.#task.grader;
     // One descriptor for both streams, as grading does it.
-    const ended = await this.play(patch, `exec 2>&1\n${grader.script}`);
-    return judge(ended.output, grader);
+    const ended = await this.play(patch, `exec 2>&1\n${script}`);
+    return judge(ended.output, { rule, parser, evalType, failToPass, passToPass });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -57,7 +57,7 @@ describe("a JSON-lines file of tasks", () => {
     const bad = [someTask({ instruction: undefined }), someTask(), someTask({ colour: "red" }), someRow({ repo: 5 })];
     expect(await refusal(bad.map(line).join(""))).toEqual([
       "bad.jsonl:1: instruction: expected a string that is not empty, got nothing",
-      'bad.jsonl:3: colour: expected a key of id, source, repo, language, difficulty, instruction, environment, agent, grader, oracle, got "colour"',
+      'bad.jsonl:3: colour: expected a key of id, source, repo, language, difficulty, instruction, kind, environment, needs, agent, grader, oracle, got "colour"',
       "bad.jsonl:4: repo: expected a string, got 5",
     ]);
     expect(await refusal("[1, 2\n")).toEqual([
@@ -70,7 +70,7 @@ describe("a JSON-lines file of tasks", () => {
   it("tells the nested field of our own schema", async () => {
     const environment = { repository: { type: "ftp", path: "x" }, baseCommit: "abc" };
     expect((await refusal(line(someTask({ environment })))).join("\n")).toContain(
-      'bad.jsonl:1: environment.baseCommit: expected a full commit id, 40 hex digits, got "abc"',
+      'bad.jsonl:1: environment.baseCommit: expected a full commit id, 40 hex digits, or refs/heads/NAME or refs/tags/NAME, got "abc"',
     );
     expect((await refusal(line(someTask({ environment })))).join("\n")).toContain("environment.repository");
   });

@@ -3,6 +3,7 @@ import { PARSERS } from "../verdict/parsers.ts";
 import { RULES } from "../verdict/rules.ts";
 import { RULE_NAMES } from "../verdict/verdict.ts";
 import { END_TEST_OUTPUT, START_TEST_OUTPUT } from "./eval-script.ts";
+import { CAPABILITIES } from "./needs.ts";
 
 /** The one schema of all tasks. A reader per format turns foreign rows into it; nothing else knows a format. */
 
@@ -11,15 +12,22 @@ export const CommitId = z.string().regex(/^[0-9a-f]{40}$/, "expected a full comm
 export const TaskId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected 1 to 128 letters, digits, dots, dashes and underscores");
+/** A commit by its id, or by a branch or tag that is looked up when the environment is prepared. */
+export const BaseCommit = z
+  .string()
+  .regex(
+    /^(?:[0-9a-f]{40}|refs\/(?:heads|tags)\/[\w./+-]+(?:~\d{1,3})?)$/,
+    "expected a full commit id, 40 hex digits, or refs/heads/NAME or refs/tags/NAME",
+  );
 /** A name of the parser table. */
 export const ParserName = z.string().refine((name) => PARSERS.has(name), "expected the name of a known log parser");
+const MARKED = `expected the lines ": '${START_TEST_OUTPUT}'" and ": '${END_TEST_OUTPUT}'" around the tests, under \`set -x\``;
+const isMarked = (script: string): boolean => script.includes(START_TEST_OUTPUT) && script.includes(END_TEST_OUTPUT);
 /** Without both lines in its log no run of it can be judged. */
-export const TestScript = z
-  .string()
-  .refine(
-    (script) => script.includes(START_TEST_OUTPUT) && script.includes(END_TEST_OUTPUT),
-    `expected the lines ": '${START_TEST_OUTPUT}'" and ": '${END_TEST_OUTPUT}'" around the tests, under \`set -x\``,
-  );
+export const TestScript = z.string().refine(isMarked, MARKED);
+const AbsolutePath = z.string().regex(/^\/[^\0]+$/, "expected an absolute path");
+/** In the repository. */
+const InnerPath = z.string().regex(/^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$))[^\0]+$/, "expected a path in the repository");
 /** A program looked up on PATH. */
 export const Program = z.string().regex(/^[\w.+-]+$/, "expected the name of a program, without a path");
 
@@ -31,6 +39,8 @@ export const Repository = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("path"), path: Text }),
   /** `owner/name`, looked up as `<owner>__<name>[.git]` in the configured folders of clones. */
   z.strictObject({ type: z.literal("name"), name: z.string().regex(/^[\w.-]+\/[\w.-]+$/) }),
+  /** It lies in the image, at the workdir. */
+  z.strictObject({ type: z.literal("image") }),
 ]);
 
 /** How the tree around the repository is made. */
@@ -50,10 +60,12 @@ export const EnvironmentRecipe = z.strictObject({
     .discriminatedUnion("type", [
       z.strictObject({ type: z.literal("host") }),
       z.strictObject({ type: z.literal("directory"), path: Text }),
+      /** A container image by its name, with what the family says of it. */
+      z.strictObject({ type: z.literal("image"), ref: Text, platform: z.string().default("") }),
     ])
     .default({ type: "host" }),
   repository: Repository,
-  baseCommit: CommitId,
+  baseCommit: BaseCommit,
   workdir: z
     .string()
     .regex(/^\/[\w./-]+$/, "expected an absolute path")
@@ -65,14 +77,53 @@ export const EnvironmentRecipe = z.strictObject({
   history: z.enum(["past", "none"]).default("past"),
 });
 
+/** Something hidden that the tests need: a text, or a file or folder of this host. */
+export const HiddenFile = z.union([
+  z.strictObject({ path: AbsolutePath, text: z.string() }),
+  z.strictObject({ path: AbsolutePath, from: Text }),
+]);
+
+const StageResults = z.strictObject({
+  passed: z.array(z.string()),
+  failed: z.array(z.string()),
+  skipped: z.array(z.string()),
+});
+
 const GraderFields = z.strictObject({
   rule: z.enum(RULE_NAMES),
-  apply: z.enum(["swebench@5.0.2", "swebench@4.1.0"]),
-  parser: ParserName,
+  apply: z.enum([
+    "swebench@5.0.2",
+    "swebench@4.1.0",
+    "swebench@2.1",
+    "swe-rebench-v2",
+    "swe-bench-live",
+    "swe-bench-pro",
+    "multi-swe-bench",
+    "plain",
+  ]),
+  parser: Text,
   evalType: z.enum(["pass_and_fail", "fail_only"]).default("pass_and_fail"),
-  script: TestScript,
-  failToPass: z.array(Text).min(1),
+  script: z.string(),
+  failToPass: z.array(Text).default([]),
   passToPass: z.array(Text).default([]),
+  /** For a rule that wants exactly these tests, each with its status. */
+  expected: z.array(z.tuple([z.string(), z.string()])).default([]),
+  /** For a rule that compares with what the tests gave before. */
+  stages: z.strictObject({ run: StageResults, test: StageResults }).optional(),
+  /** In the fresh sandbox from the start. */
+  files: z.array(HiddenFile).default([]),
+  /** Run there before the submission is applied. */
+  before: z.string().default(""),
+  /** Put back after it was applied. */
+  restore: z
+    .strictObject({ tracked: z.array(InnerPath).default([]), added: z.array(InnerPath).default([]) })
+    .prefault({}),
+  /** Files that the script writes, and that are judged in place of its log. */
+  results: z.array(AbsolutePath).default([]),
+  /** A program that reads the log, or the results, in a sandbox of its own. */
+  reading: z.strictObject({ files: z.array(HiddenFile), argv: z.array(Text).min(1) }).optional(),
+  /** Where the tests run, when that is not where the agent worked. */
+  environment: EnvironmentRecipe.optional(),
   timeoutMs: z.int().min(1000).default(1_800_000),
   /** Set where the row comes from a family with an official rule. */
   official: z.boolean().default(false),
@@ -81,7 +132,19 @@ const GraderFields = z.strictObject({
 export const Grader = GraderFields.refine(({ rule, parser }) => RULES[rule].parsers.has(parser), {
   error: "expected the name of a parser that the rule has",
   path: ["parser"],
-});
+})
+  .refine(({ rule, script }) => !RULES[rule].markers || isMarked(script), { error: MARKED, path: ["script"] })
+  .refine(({ rule, failToPass }) => RULES[rule].expects !== "tests" || failToPass.length > 0, {
+    error: "expected a length of at least 1",
+    path: ["failToPass"],
+  })
+  .refine(({ rule, expected }) => RULES[rule].expects !== "map" || expected.length > 0, {
+    error: "expected a length of at least 1",
+    path: ["expected"],
+  });
+
+/** What a backend must be able to do for a task to be played there, and why the task needs it. */
+export const Need = z.strictObject({ capability: z.enum(CAPABILITIES), reason: Text });
 
 /** Empty: nobody has said. */
 export const DIFFICULTIES = ["", "easy", "medium", "hard"] as const;
@@ -94,7 +157,11 @@ export const Task = z.strictObject({
   language: z.string().default(""),
   difficulty: z.enum(DIFFICULTIES).default(""),
   instruction: Text,
+  /** `issue`: to be resolved in the repository. `task`: to be done as it says. */
+  kind: z.enum(["issue", "task"]).default("issue"),
   environment: EnvironmentRecipe,
+  /** A task is refused at play where something of this is missing. */
+  needs: z.array(Need).default([]),
   agent: z
     .strictObject({
       tools: z.array(Text).default(["bash", "str_replace_editor", "submit_solution"]),

@@ -4,12 +4,14 @@ import type { Environments } from "../environments/prepare.ts";
 import type { Backend, Sandbox } from "../sandbox/sandbox.ts";
 import type { WarmPool } from "../sandbox/warm.ts";
 import type { Catalog } from "../tasks/catalog.ts";
+import { refuseUnmet } from "../tasks/needs.ts";
 import type { Task } from "../tasks/task.ts";
 import { schemasOf } from "../tools/table.ts";
 import { attemptDigest, effectiveLimits, newSandboxId, specFor } from "./creation.ts";
 import { openLedger, post } from "./ledger.ts";
 import type { Judge } from "./life.ts";
 import type { Created } from "./lines.ts";
+import { prepareTask } from "./playing.ts";
 import type { CreateCall, TrajectoryLimits } from "./rollouts.ts";
 import type { Store } from "./store.ts";
 import { Trajectory, type TrajectoryParts } from "./trajectory.ts";
@@ -51,10 +53,11 @@ export class Births {
     this.#over = over;
   }
 
-  /** Faults `not_found` (task) and `invalid` before anything waits. */
+  /** Faults `not_found` (task), `unsupported` and `invalid` before anything waits. */
   order(call: CreateCall): Order {
-    const { catalog, defaults, least, most, leaseMs } = this.#parts;
+    const { catalog, backend, defaults, least, most, leaseMs } = this.#parts;
     const task = catalog.get(call.taskId);
+    refuseUnmet(task, backend);
     const tools = call.tools.length > 0 ? call.tools : task.agent.tools;
     schemasOf(tools);
     const own = { ...defaults, gradeMs: Math.min(task.grader.timeoutMs, most.gradeMs) };
@@ -96,7 +99,7 @@ export class Births {
     signal: AbortSignal,
   ): Promise<Trajectory> {
     const { environments } = this.#parts;
-    const environment = await environments.prepare(order.task.environment, { signal });
+    const environment = await prepareTask(this.#parts, order.task, { signal });
     environments.acquire(environment.key);
     const freed = (): void => {
       lease.release();

@@ -4,10 +4,19 @@ import { join } from "node:path";
 import type { Environments } from "../environments/prepare.ts";
 import { SandlotError } from "../errors.ts";
 import type { Grade } from "../grading/grade.ts";
+import type { Backend } from "../sandbox/sandbox.ts";
 import type { Task } from "../tasks/task.ts";
 import type { Judge } from "./life.ts";
+import { prepareTask } from "./playing.ts";
 import type { Waiting } from "./rollouts.ts";
 import { waitFor } from "./waiting.ts";
+
+interface PatchGradesOptions {
+  readonly stateDir: string;
+  readonly backend: Backend;
+  readonly environments: Environments;
+  readonly judge: Judge;
+}
 
 interface PatchCall {
   readonly patch: Uint8Array;
@@ -24,14 +33,16 @@ interface Stored {
 /** Judgements on bare patches. With a call id a judgement is made once: `<state>/grades/<sha256 of the id>.json` keeps it across restarts; without a reward it is not kept. */
 export class PatchGrades {
   readonly #folder: string;
+  readonly #backend: Backend;
   readonly #environments: Environments;
   readonly #judge: Judge;
   readonly #underWay = new Map<string, { readonly digest: string; readonly work: Promise<Grade> }>();
   /** Ends judgements in the making when the server closes. */
   readonly #closing = new AbortController();
 
-  constructor({ stateDir, environments, judge }: { stateDir: string; environments: Environments; judge: Judge }) {
+  constructor({ stateDir, backend, environments, judge }: PatchGradesOptions) {
     this.#folder = join(stateDir, "grades");
+    this.#backend = backend;
     this.#environments = environments;
     this.#judge = judge;
   }
@@ -67,7 +78,8 @@ export class PatchGrades {
 
   async #make(task: Task, { patch, gradeMs }: PatchCall): Promise<Grade> {
     const { signal } = this.#closing;
-    const environment = await this.#environments.prepare(task.environment, { signal });
+    const ground = { backend: this.#backend, environments: this.#environments };
+    const environment = await prepareTask(ground, task, { signal });
     this.#environments.acquire(environment.key);
     try {
       return await this.#judge.judge(

@@ -1,15 +1,17 @@
-import type { Environments } from "../environments/prepare.ts";
 import { SandlotError } from "../errors.ts";
 import type { Task } from "../tasks/task.ts";
+import { prepareTask } from "./playing.ts";
 import type { PrepareProgress } from "./rollouts.ts";
 import { Bell } from "./waiting.ts";
+
+type Ground = Parameters<typeof prepareTask>[0];
 
 /** Environments prepared at once: they are bound by processors and network, not by waiting. */
 const AT_ONCE = 2;
 
 /** Prepares the environments of tasks, a few at a time; one that fails does not stop the others. Leaving the stream cancels what nobody else waits for. */
 export async function* prepareAll(
-  environments: Environments,
+  ground: Ground,
   tasks: readonly Task[],
   signal: AbortSignal,
 ): AsyncIterable<PrepareProgress> {
@@ -23,7 +25,7 @@ export async function* prepareAll(
   for (const task of tasks) tell(event(task, "queued", ""));
   const worker = async (): Promise<void> => {
     for (let task = left.shift(); task && !signal.aborted; task = left.shift())
-      await prepareOne(environments, task, signal, tell);
+      await prepareOne(ground, task, signal, tell);
   };
   let over = false;
   const work = Promise.all(Array.from({ length: AT_ONCE }, worker)).finally(() => {
@@ -41,7 +43,7 @@ export async function* prepareAll(
 }
 
 async function prepareOne(
-  environments: Environments,
+  ground: Ground,
   task: Task,
   signal: AbortSignal,
   tell: (event: PrepareProgress) => void,
@@ -50,7 +52,7 @@ async function prepareOne(
   try {
     const onProgress = ({ stage, message }: { stage: string; message: string }): void =>
       tell(event(task, stage, message));
-    const environment = await environments.prepare(task.environment, { signal, onProgress });
+    const environment = await prepareTask(ground, task, { signal, onProgress });
     const prepareMs = Math.round(performance.now() - began);
     tell({ ...event(task, "ready", ""), environmentKey: environment.key, done: true, prepareMs });
   } catch (error) {

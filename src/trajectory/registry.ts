@@ -6,6 +6,7 @@ import { attemptDigest, Creations, refuseAbove } from "./creation.ts";
 import { draining } from "./draining.ts";
 import { carries, page } from "./listing.ts";
 import type { PatchGrades } from "./patch-grades.ts";
+import { unplayableReason } from "./playing.ts";
 import { Population } from "./population.ts";
 import { prepareAll } from "./preparation.ts";
 import type {
@@ -68,8 +69,7 @@ export class Registry implements Rollouts {
   }
 
   async unplayable(task: Task): Promise<string> {
-    const missing = await this.#parts.environments.missingRequirements(task.environment);
-    return missing.map(({ message }) => message).join("; ");
+    return unplayableReason(this.#parts, task);
   }
 
   toolSchemas(task: Task): ReturnType<Rollouts["toolSchemas"]> {
@@ -78,7 +78,7 @@ export class Registry implements Rollouts {
 
   prepare(taskIds: readonly string[], { signal }: Waiting): AsyncIterable<PrepareProgress> {
     const tasks = taskIds.map((id) => this.task(id));
-    return prepareAll(this.#parts.environments, tasks, signal);
+    return prepareAll(this.#parts, tasks, signal);
   }
 
   async create(call: CreateCall, waiting: Waiting): Promise<Summary> {

@@ -13,7 +13,7 @@ export function judgeSwebench4(log: string, expectation: Expectation, parse: Par
 }
 
 /** `test_passed`, else `test_failed`; a skipped test, and one of any other status, is in neither list. */
-const passes: Judgement = (status) => {
+export const passes: Judgement = (status) => {
   if (status === "PASSED" || status === "XFAIL") return true;
   return status === undefined || status === "FAILED" || status === "ERROR" ? false : undefined;
 };

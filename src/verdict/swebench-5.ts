@@ -7,7 +7,7 @@ export const EXIT_CODE = ">>>>> Test Exit Code";
 
 /** The rule `swebench@5.0.2`: `get_logs_eval` and `get_eval_report` of `harness/grading.py`. */
 export function judgeSwebench5(log: string, expectation: Expectation, parse: Parser): Verdict {
-  const reading = readLog(log, expectation, parse, whyNotBelieved);
+  const reading = readLog(log, expectation, parse, { confirm: whyNotBelieved });
   if ("problem" in reading) return noVerdict(reading.problem, reading);
   const { statuses } = reading;
   if (expectation.evalType === "fail_only") return conclude(statuses, expectation, failOnly(statuses));

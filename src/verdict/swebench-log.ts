@@ -6,18 +6,30 @@ import type { Expectation, TestGroup, TestStatus, Verdict } from "./verdict.ts";
 
 export const START = ">>>>> Start Test Output";
 export const END = ">>>>> End Test Output";
-const BAD_CODES = [">>>>> Patch Apply Failed", ">>>>> Reset Failed", ">>>>> Tests Errored", ">>>>> Tests Timed Out"];
+export const BAD_CODES = [
+  ">>>>> Patch Apply Failed",
+  ">>>>> Reset Failed",
+  ">>>>> Tests Errored",
+  ">>>>> Tests Timed Out",
+];
 
 export type Statuses = ReadonlyMap<string, TestStatus>;
 type Problem = { readonly problem: string; readonly raised: boolean };
 export type Reading = { readonly statuses: Statuses } | Problem;
 
-/** `get_logs_eval`. `confirm` says why statuses that were read are not to be believed, if so. */
+export interface ReadingOptions {
+  /** Why statuses that were read are not to be believed, if so. */
+  readonly confirm?: (statuses: Statuses, content: string) => string | undefined;
+  /** Whether all of the log is read when nothing was found between the markers; default true. */
+  readonly wholeIfEmpty?: boolean;
+}
+
+/** `get_logs_eval`. */
 export function readLog(
   log: string,
   { instance = NO_INSTANCE }: Pick<Expectation, "instance">,
   parse: Parser,
-  confirm: (statuses: Statuses, content: string) => string | undefined = () => undefined,
+  { confirm = () => undefined, wholeIfEmpty = true }: ReadingOptions = {},
 ): Reading {
   const content = universalNewlines(log);
   const bad = BAD_CODES.find((code) => content.includes(code));
@@ -28,7 +40,7 @@ export function readLog(
   }
   try {
     let statuses = parse(betweenMarkers(content, start), instance);
-    if (statuses.size === 0) statuses = parse(content, instance);
+    if (statuses.size === 0 && wholeIfEmpty) statuses = parse(content, instance);
     const problem = confirm(statuses, content);
     return problem === undefined ? { statuses } : { problem, raised: false };
   } catch (error) {

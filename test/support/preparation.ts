@@ -31,7 +31,7 @@ function noSandboxes(): Backend {
   };
   return {
     name: "none",
-    capabilities: { isolation: true, snapshot: false, network: false },
+    capabilities: { isolation: true, snapshot: false, network: false, images: false },
     enforced: { memoryMiB: "NONE", cpuMilli: "NONE", pids: "NONE", diskMiB: "NONE" },
     create: refuse,
     reopen: refuse,

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import type { Bind } from "../../sandbox/sandbox.ts";
-import type { EnvironmentRecipe } from "../../tasks/task.ts";
 import { type Builder, type BuildSpec, build, type Watch } from "../builder.ts";
 import { interpreterIdentity } from "../interpreter-layer.ts";
 import { type Interpreter, isSystem } from "../interpreters.ts";
@@ -15,6 +14,7 @@ import {
   sealIn,
   sharedLayer,
 } from "../layers.ts";
+import type { Recipe } from "../recipe.ts";
 import { BASE_PATH } from "../requirements.ts";
 import {
   ACTIVATE,
@@ -36,12 +36,7 @@ import { interpreterFor, readSpec, type Spec, withPip } from "./tools.ts";
  * layers: interpreter, packages (both shared by all rows with the same ones), repository, installation. The row's official
  * evaluation script then runs unmodified and offline.
  */
-export async function makeSwebench(
-  means: Means,
-  recipe: EnvironmentRecipe,
-  site: SiteWithClone,
-  watch: Watch,
-): Promise<Built> {
+export async function makeSwebench(means: Means, recipe: Recipe, site: SiteWithClone, watch: Watch): Promise<Built> {
   const { setup } = recipe;
   if (setup.type !== "swebench") throw new Error(`set-up ${setup.type} is not of swebench`);
   if (!means.workshop.backend.capabilities.isolation) {
@@ -72,7 +67,7 @@ export async function makeSwebench(
 }
 
 interface Order {
-  readonly recipe: EnvironmentRecipe;
+  readonly recipe: Recipe;
   readonly spec: Spec;
   readonly interpreter: Interpreter;
   readonly pip: PipAccess;

@@ -21,7 +21,7 @@ type Disk = "folder" | "image";
 /** Sandboxes by an OCI runtime on overlayfs. Made by `openOci`. */
 export class OciBackend implements BareBackend {
   readonly name = "oci";
-  readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true };
+  readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true, images: false };
   readonly enforced: Enforced;
   readonly #ground: Ground;
   readonly #disk: Disk;

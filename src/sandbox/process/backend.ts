@@ -34,7 +34,7 @@ export async function openProcess(options: ProcessOptions): Promise<ProcessBacke
 
 export class ProcessBackend implements BareBackend {
   readonly name = "process";
-  readonly capabilities: Capabilities = { isolation: false, snapshot: false, network: true };
+  readonly capabilities: Capabilities = { isolation: false, snapshot: false, network: true, images: false };
   readonly enforced: Enforced = { memoryMiB: "NONE", cpuMilli: "NONE", pids: "NONE", diskMiB: "NONE" };
   readonly #options: ProcessOptions;
   readonly #open = new Map<string, ProcessSandbox>();

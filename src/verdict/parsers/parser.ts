@@ -11,12 +11,20 @@ export class UnparsableLog extends Error {
   override readonly name = "UnparsableLog";
 }
 
-const STATUSES = ["FAILED", "PASSED", "SKIPPED", "ERROR", "XFAIL"] as const;
+export const STATUSES = ["FAILED", "PASSED", "SKIPPED", "ERROR", "XFAIL"] as const;
 
 export function startsWithStatus(line: string): boolean {
-  return STATUSES.some((status) => line.startsWith(status));
+  return startsWithAny(line, STATUSES);
 }
 
 export function endsWithStatus(line: string): boolean {
-  return STATUSES.some((status) => line.endsWith(status));
+  return endsWithAny(line, STATUSES);
+}
+
+export function startsWithAny(line: string, words: readonly string[]): boolean {
+  return words.some((word) => line.startsWith(word));
+}
+
+export function endsWithAny(line: string, words: readonly string[]): boolean {
+  return words.some((word) => line.endsWith(word));
 }

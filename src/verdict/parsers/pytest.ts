@@ -92,6 +92,6 @@ const COLOUR = /\[\p{Nd}+m/gu;
 const CONTROL = /[\x01-\x1f]/g;
 
 /** Lines without colours and control characters. */
-function eachPlainLine(log: string, visit: (line: string) => void): void {
+export function eachPlainLine(log: string, visit: (line: string) => void): void {
   eachLine(log, (line) => visit(line.replace(COLOUR, "").replace(CONTROL, "")));
 }
