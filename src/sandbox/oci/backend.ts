@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rmdir } from "node:fs/promises";
+import { mkdir, readdir, rename } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { SandlotError } from "../../errors.ts";
@@ -9,7 +9,7 @@ import { readRecord, type SandboxRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
 import { Turnstile } from "../turnstile.ts";
-import { Cgroup, type Cgroups, listCgroups } from "./cgroup.ts";
+import { Cgroup, type Cgroups, listCgroups, removeEmptyCgroup } from "./cgroup.ts";
 import { cgroupPath, checkViews, type Ground, make, type Viewed } from "./create.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { OciSandbox } from "./oci-sandbox.ts";
@@ -83,9 +83,8 @@ export class OciBackend implements BareBackend {
     this.#watch[Symbol.dispose]();
     await Promise.all([...this.#open.values()].map((sandbox) => sandbox.detach()));
     await this.#ground.launcher.close();
-    const groups = Cgroup.at(this.#ground.cgroups ?? NO_CGROUPS, `/sandlot-${this.#ground.instance}`);
-    // Only those in which no sandbox is left can be removed.
-    await Promise.allSettled(groups.folders.map((folder) => rmdir(folder)));
+    const { cgroups, instance } = this.#ground;
+    if (cgroups !== undefined) await removeEmptyCgroup(cgroups, `/sandlot-${instance}`);
   }
 
   #create(spec: SandboxSpec, disk: Disk, signal: AbortSignal | undefined): Promise<OciSandbox> {
@@ -195,8 +194,6 @@ export class OciBackend implements BareBackend {
     await this.#ground.launcher.run({ argv: ["sync", "-f", folder], open: [], timeoutMs: 300_000 });
   }
 }
-
-const NO_CGROUPS: Cgroups = { version: 2, hybrid: false, controllers: new Set(), swap: false, hierarchies: [] };
 
 function enforcedBy(cgroups: Cgroups | undefined, disk: Disk): Enforced {
   const has = (controller: string): "HARD" | "NONE" =>

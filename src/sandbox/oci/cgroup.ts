@@ -22,21 +22,28 @@ export interface Cgroups {
   readonly hierarchies: readonly Hierarchy[];
 }
 
-/** Reads `/proc/self/mountinfo`. Undefined when no control groups are mounted. */
-export function detectCgroups(): Cgroups | undefined {
-  const found = readFileSync("/proc/self/mountinfo", "utf8").split("\n").flatMap(hierarchy);
+/** Reads `/proc/self/mountinfo`. Undefined when no control groups are mounted. `root`: where /proc and /sys are. */
+export function detectCgroups(root = "/"): Cgroups | undefined {
+  const found = readFileSync(join(root, "proc/self/mountinfo"), "utf8").split("\n").flatMap(hierarchy);
   const one = found.filter((each) => each.controllers.length > 0);
-  const two = found.find((each) => each.controllers.length === 0);
+  const two = versionTwo(found.filter((each) => each.controllers.length === 0));
   if (one.some((each) => each.controllers.includes("memory"))) {
     const memory = one.find((each) => each.controllers.includes("memory"))?.mountPoint ?? "";
-    const swap = existsSync(join(memory, "memory.memsw.limit_in_bytes"));
+    const swap = existsSync(join(root, memory, "memory.memsw.limit_in_bytes"));
     const hybrid = two !== undefined && two.mountPoint === "/sys/fs/cgroup/unified";
     return { version: 1, hybrid, controllers: new Set(one.flatMap((h) => h.controllers)), swap, hierarchies: one };
   }
   if (two === undefined) return undefined;
-  const controllers = readFileSync(join(two.mountPoint, "cgroup.controllers"), "utf8").trim().split(/\s+/);
-  const swap = readFileSync("/proc/swaps", "utf8").trim().includes("\n");
+  const controllers = readFileSync(join(root, two.mountPoint, "cgroup.controllers"), "utf8")
+    .trim()
+    .split(/\s+/);
+  const swap = readFileSync(join(root, "proc/swaps"), "utf8").trim().includes("\n");
   return { version: 2, hybrid: false, controllers: new Set([...controllers, "freezer"]), swap, hierarchies: [two] };
+}
+
+/** Where the runtimes look, though other programs have mounts of their own; of several on one place the last is the one that shows. */
+function versionTwo(found: readonly Hierarchy[]): Hierarchy | undefined {
+  return found.findLast((each) => /^\/sys\/fs\/cgroup(\/unified)?$/.test(each.mountPoint)) ?? found.at(-1);
 }
 
 function hierarchy(line: string): Hierarchy[] {
@@ -203,6 +210,11 @@ export class Cgroup {
 export async function listCgroups(cgroups: Cgroups, path: string): Promise<readonly string[]> {
   const all = await Promise.all(cgroups.hierarchies.map((each) => subfolders(join(each.mountPoint, path))));
   return [...new Set(all.flat())];
+}
+
+/** Removes the folder at `path` of every hierarchy where nothing is below it. */
+export async function removeEmptyCgroup(cgroups: Cgroups, path: string): Promise<void> {
+  await Promise.allSettled(cgroups.hierarchies.map((each) => rmdir(join(each.mountPoint, path))));
 }
 
 async function removeFolder(folder: string, end: number): Promise<void> {

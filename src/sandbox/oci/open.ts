@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import type { SandboxSpec } from "../sandbox.ts";
 import { OciBackend } from "./backend.ts";
-import { detectCgroups } from "./cgroup.ts";
+import { detectCgroups, removeEmptyCgroup } from "./cgroup.ts";
 import type { Ground } from "./create.ts";
+import { delegateControllers } from "./delegation.ts";
 import { openHostRootfs } from "./host-rootfs.ts";
 import { ImageTemplates } from "./image.ts";
 import { Launcher } from "./launcher.ts";
@@ -38,6 +39,7 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
     });
   });
   const cgroups = detectCgroups();
+  if (cgroups !== undefined) await delegateControllers(cgroups);
   const launcher = new Launcher({ hideUnified: cgroups?.hybrid === true });
   try {
     for (const name of ["sandboxes", "runtime", "disk", "rootfs"]) {
@@ -69,6 +71,7 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
     );
   } catch (error) {
     await launcher.close();
+    if (cgroups !== undefined) await removeEmptyCgroup(cgroups, `/sandlot-${options.instance}`);
     throw error;
   }
 }
