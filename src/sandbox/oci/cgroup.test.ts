@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { Cgroup, type Cgroups, detectCgroups } from "./cgroup.ts";
+import { Cgroup, type Cgroups, detectCgroups, folderOf } from "./cgroup.ts";
 
 const ID = "sandlot-38c04975-0123456789abcdef0123456789abcdef";
 const CONTROLLERS = "cpuset cpu io memory hugetlb pids rdma misc\n";
@@ -75,6 +75,25 @@ describe("the control groups of a host", () => {
   test("that are not mounted are none", () => {
     const root = recorded({ "proc/self/mountinfo": "24 1 254:0 / / rw,noatime shared:1 - ext4 /dev/vda rw\n" });
     expect(detectCgroups(root)).toBeUndefined();
+  });
+});
+
+describe("the folder of a process", () => {
+  const within = (root: string, path: string): string | undefined =>
+    folderOf({ controllers: [], mountPoint: "/sys/fs/cgroup", root }, ["1:name=systemd:/other", `0::${path}`]);
+
+  test("is its path below the mount, less what the mount leaves out", () => {
+    expect(within("/", `/sandlot-38c04975/${ID}`)).toBe(`/sys/fs/cgroup/sandlot-38c04975/${ID}`);
+    expect(within("/", "/")).toBe("/sys/fs/cgroup/");
+    expect(within("/machine.slice/one.scope", "/machine.slice/one.scope/init")).toBe("/sys/fs/cgroup/init");
+    expect(within("/../..", `/../../sandlot-38c04975/${ID}`)).toBe(`/sys/fs/cgroup/sandlot-38c04975/${ID}`);
+  });
+
+  test("is unknown where the mount shows another part, or begins above the namespace", () => {
+    expect(within("/machine.slice/one.scope", "/machine.slice/one.scope.other")).toBeUndefined();
+    expect(within("/machine.slice/one.scope", "/user.slice/machine.slice/one.scope")).toBeUndefined();
+    expect(within("/..", "/")).toBeUndefined();
+    expect(within("/..", "/init")).toBeUndefined();
   });
 });
 

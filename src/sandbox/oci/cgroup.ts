@@ -68,11 +68,13 @@ export async function expectEntry(cgroups: Cgroups): Promise<void> {
   if (own !== undefined) await writeFile(join(own, "cgroup.procs"), String(process.pid)).catch(() => undefined);
 }
 
-/** Where a process with these lines in its /proc/PID/cgroup is. */
-function folderOf(each: Hierarchy, lines: readonly string[]): string | undefined {
+/** Where a process with these lines in its /proc/PID/cgroup is. Undefined when the mount does not show it, or shows more than the namespace that the paths begin in. */
+export function folderOf(each: Hierarchy, lines: readonly string[]): string | undefined {
   const line = lines.find((text) => (text.split(":")[1] ?? "") === each.controllers.join(","));
   const path = line?.split(":").slice(2).join(":");
-  return path && join(each.mountPoint, each.root === "/" ? path : path.replace(each.root, ""));
+  const above = each.root === "/" ? "" : each.root;
+  if (path === undefined || !`${path}/`.startsWith(`${above}/`)) return undefined;
+  return join(each.mountPoint, path.slice(above.length));
 }
 
 /** The control group of one sandbox, in every hierarchy. */
