@@ -3,7 +3,9 @@
 /** What `str.split()` and `str.strip()` take for whitespace, and `\s` too, as the inside of a character class. */
 export const SPACE = "\\t\\n\\v\\f\\r \\x1c-\\x1f\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 
-const WORD = new RegExp(`[^${SPACE}]+`, "g");
+/** `\w` of `re`, as the inside of a character class; needs the flag `u`. `\d` is `\p{Nd}`. */
+export const WORD_CHARACTER = "\\p{L}\\p{N}_";
+
 const SPACES = new Set("\t\n\v\f\r \x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000");
 for (let code = 0x2000; code <= 0x200a; code += 1) SPACES.add(String.fromCharCode(code));
 
@@ -27,9 +29,24 @@ export function universalNewlines(text: string): string {
   return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
 }
 
-/** `text.split()`. */
-export function words(text: string): readonly string[] {
-  return text.match(WORD) ?? [];
+/** `text.split()`; of a long text the first `most` words can be enough. */
+export function words(text: string, most = Number.POSITIVE_INFINITY): readonly string[] {
+  const found: string[] = [];
+  let start = skipSpace(text, 0);
+  while (start < text.length && found.length < most) {
+    let end = start + 1;
+    while (end < text.length && !isSpace(text[end])) end += 1;
+    found.push(text.slice(start, end));
+    start = skipSpace(text, end);
+  }
+  return found;
+}
+
+/** The place of the first character from `from` on that is no white space. */
+export function skipSpace(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && isSpace(text[at])) at += 1;
+  return at;
 }
 
 export function isSpace(character: string | undefined): boolean {
@@ -38,16 +55,45 @@ export function isSpace(character: string | undefined): boolean {
 
 /** `text.strip()`. */
 export function strip(text: string): string {
-  let start = 0;
+  const start = skipSpace(text, 0);
   let end = text.length;
-  while (start < end && isSpace(text[start])) start += 1;
   while (end > start && isSpace(text[end - 1])) end -= 1;
   return text.slice(start, end);
+}
+
+/** `text.rstrip()`. */
+export function stripEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && isSpace(text[end - 1])) end -= 1;
+  return text.slice(0, end);
+}
+
+/** `len(text) - len(text.lstrip())`. */
+export function indentOf(text: string): number {
+  return skipSpace(text, 0);
 }
 
 /** `text.split(separator)[0]`, and `text.split(separator, 1)[0]`. */
 export function before(text: string, separator: string): string {
   const at = text.indexOf(separator);
+  return at === -1 ? text : text.slice(0, at);
+}
+
+/** `text.split(separator, 1)[-1]`. */
+export function after(text: string, separator: string): string {
+  const at = text.indexOf(separator);
+  return at === -1 ? text : text.slice(at + separator.length);
+}
+
+/** `text.split(separator)[-1]`. */
+export function afterLast(text: string, separator: string): string {
+  const at = text.lastIndexOf(separator);
+  return at === -1 ? text : text.slice(at + separator.length);
+}
+
+/** `text.rsplit(separator, 1)[0]`. */
+export function beforeLast(text: string, separator: string): string {
+  const at = text.lastIndexOf(separator);
   return at === -1 ? text : text.slice(0, at);
 }
 

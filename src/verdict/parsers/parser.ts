@@ -28,3 +28,9 @@ export function startsWithAny(line: string, words: readonly string[]): boolean {
 export function endsWithAny(line: string, words: readonly string[]): boolean {
   return words.some((word) => line.endsWith(word));
 }
+
+/** What the official parser does with an instance that it does not know. */
+export function chosenBy({ id }: Instance, parser: Parser | undefined): Parser {
+  if (parser !== undefined) return parser;
+  throw new UnparsableLog(`an instance that it does not know: ${JSON.stringify(id)}`);
+}

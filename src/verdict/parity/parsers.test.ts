@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { UnparsableLog } from "../parsers/parser.ts";
+import { RULES } from "../rules.ts";
+import type { Instance, RuleName } from "../verdict.ts";
+import { Chance } from "./chance.fixture.ts";
+import { logOf } from "./generated-log.fixture.ts";
+import type { Grammar } from "./grammar.fixture.ts";
+import { JAVASCRIPT } from "./grammars-javascript.fixture.ts";
+import { OTHER } from "./grammars-other.fixture.ts";
+import { PYTHON } from "./grammars-python.fixture.ts";
+import { type Answer, absent, Oracle } from "./oracle.fixture.ts";
+
+/** Generated logs per parser and release; the seed of a failure repeats it. */
+const COUNT = Number(process.env["SANDLOT_PARITY_LOGS"] ?? 400);
+const SEED = Number(process.env["SANDLOT_PARITY_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+
+interface Case {
+  readonly parser: string;
+  readonly log: string;
+  readonly instance: Instance;
+}
+
+describe.each(["swebench@5.0.2", "swebench@4.1.0"] as const)("%s on generated logs", (rule) => {
+  const reason = absent(rule);
+  if (reason !== undefined) console.warn(`the comparison with ${rule} is skipped: ${reason}`);
+  let oracle: Oracle;
+  beforeAll(() => {
+    if (reason === undefined) oracle = new Oracle(rule);
+  });
+  afterAll(() => oracle?.[Symbol.asyncDispose]());
+
+  it.skipIf(reason !== undefined).each(grammarsOf(rule))(
+    "reads them with $name as the official code does",
+    async (grammar) => {
+      const cases = casesOf(grammar, new Chance(SEED));
+      const answers = await oracle.ask(cases.map((one) => ({ operation: "parse", ...one })));
+      for (const [index, one] of cases.entries())
+        expect(ours(rule, one), describeCase(one)).toEqual(theirs(answers[index]));
+    },
+  );
+});
+
+function grammarsOf(rule: RuleName) {
+  const known = RULES[rule].parsers;
+  return [...PYTHON, ...JAVASCRIPT, ...OTHER]
+    .map((grammar) => ({ ...grammar, parsers: grammar.parsers.filter((name) => known.has(name)) }))
+    .filter(({ parsers }) => parsers.length > 0)
+    .map((grammar) => ({ ...grammar, name: grammar.parsers[0] }));
+}
+
+function casesOf(grammar: Grammar, chance: Chance): readonly Case[] {
+  return Array.from({ length: COUNT }, () => ({
+    parser: chance.of(grammar.parsers),
+    log: logOf(grammar, chance),
+    instance: { id: chance.of(grammar.ids ?? ["a__b-1"]), version: chance.of(grammar.versions ?? ["1.0"]) },
+  }));
+}
+
+function describeCase({ parser, log, instance }: Case): string {
+  return `${parser} of ${JSON.stringify(instance)} on ${JSON.stringify(log)} (SANDLOT_PARITY_SEED=${SEED})`;
+}
+
+function ours(rule: RuleName, { parser, log, instance }: Case): unknown {
+  try {
+    return [...(RULES[rule].parsers.get(parser)?.(log, instance) ?? [])];
+  } catch (error) {
+    if (error instanceof UnparsableLog) return "raises";
+    throw error;
+  }
+}
+
+function theirs(answer: Answer | undefined): unknown {
+  return answer !== undefined && "answer" in answer ? answer.answer : "raises";
+}
