@@ -13,7 +13,7 @@ const ORDER = [
   ["admission", "tasks"],
   ["environments"],
   ["grading", "tools"],
-  ["trajectory"],
+  ["trajectory", "seeds"],
   ["gen"],
   ["server"],
   ["cli"],

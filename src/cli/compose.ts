@@ -97,6 +97,31 @@ async function open(
   return { rollouts, stateDir, announce: (address) => lock.announce(address) };
 }
 
+/** Where sandboxes and environments are made, without a server: for a command that works alone. */
+export interface Yard {
+  readonly backend: Backend;
+  readonly environments: Environments;
+  readonly newId: () => string;
+  /** Of sandboxes. */
+  readonly limits: Limits;
+}
+
+/** Runs `work` with the state folder to itself. */
+export async function withYard<T>(settings: Settings, work: (yard: Yard) => Promise<T>): Promise<T> {
+  const { stateDir, config } = settings;
+  const lock = await lockState(stateDir);
+  try {
+    const instance = instanceOf(stateDir);
+    const backend = await openOwnBackend(settings, instance);
+    const newId = () => newSandboxId(instance);
+    const environments = openEnvironments(settings, backend, newId);
+    const limits = ofSandbox(toLimits(config.limits.defaults));
+    return await work({ backend, environments, newId, limits }).finally(() => backend.close());
+  } finally {
+    lock.release();
+  }
+}
+
 /** The backend of the settings, on their state folder. Its sandboxes see nothing of this install, which holds gold patches, nor of tasks and clones. */
 export function openOwnBackend(settings: Settings, instance: string): Promise<Backend> {
   const { config, stateDir, repositories } = settings;

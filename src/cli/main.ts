@@ -37,6 +37,13 @@ const COMMANDS = new Map<string, { readonly summary: string; readonly load: () =
   ],
   ["grade", { summary: "judges a patch on a task", load: async () => (await import("./commands/grade.ts")).grade }],
   [
+    "seed",
+    {
+      summary: "clones, installs and tests a small repository",
+      load: async () => (await import("./commands/seed.ts")).seed,
+    },
+  ],
+  [
     "doctor",
     {
       summary: "tries out what this host can do, and says what to install or set",

@@ -26,15 +26,20 @@ export async function withClient<T>(
   flags: SessionFlags,
   work: (client: Client, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  return untilInterrupted(async (signal) => {
+    if (flags.server === undefined) return withOwnServer(flags, (client) => work(client, signal));
+    const client = connect(flags.server, flags.token ?? process.env["SANDLOT_TOKEN"]);
+    return work(client, signal).finally(() => client.close());
+  });
+}
+
+/** SIGINT and SIGTERM end the work by its signal. */
+export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stop = new AbortController();
   const interrupt = (): void => stop.abort(new Error("interrupted"));
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   try {
-    if (flags.server !== undefined) {
-      const client = connect(flags.server, flags.token ?? process.env["SANDLOT_TOKEN"]);
-      return await work(client, stop.signal).finally(() => client.close());
-    }
-    return await withOwnServer(flags, (client) => work(client, stop.signal));
+    return await work(stop.signal);
   } finally {
     process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
   }

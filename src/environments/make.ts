@@ -16,6 +16,7 @@ import type { Recipe } from "./recipe.ts";
 import { openSource } from "./repository.ts";
 import { BASE_PATH } from "./requirements.ts";
 import { makeSwebench } from "./swebench/make.ts";
+import { pipAccess } from "./swebench/package-index.ts";
 
 /** Makes all layers of a recipe's environment. */
 export async function makeEnvironment(means: Means, recipe: Recipe, site: Site, watch: Watch): Promise<Built> {
@@ -51,9 +52,12 @@ async function makeByCommands(means: Means, recipe: Recipe, site: SiteWithClone,
 
   const target = join(site.folder, "set-up");
   const network = setup.network ? "host" : "none";
+  const pip =
+    setup.network && means.pip !== undefined ? await pipAccess(means.pip, means.packageIndex, watch.signal) : undefined;
+  const spec = { rootfs: recipe.rootfs, layers, workdir: recipe.workdir, network, target } as const;
+  const access = { binds: [...binds, ...(pip?.binds ?? [])], env: { ...env, ...pip?.env } };
   let sealed = recipe.baseCommit;
-  const spec = { rootfs: recipe.rootfs, layers, binds, workdir: recipe.workdir, env, network, target } as const;
-  await build(means.workshop, spec, watch, async (builder) => {
+  await build(means.workshop, { ...spec, ...access }, watch, async (builder) => {
     for (const [index, command] of setup.commands.entries()) {
       watch.report({ stage: "setup", message: command.slice(0, 200), fraction: index / setup.commands.length });
       await builder.run("setup", command);

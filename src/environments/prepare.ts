@@ -16,7 +16,7 @@ import { BaseCommits, type Recipe, withoutImage } from "./recipe.ts";
 import { findRepository, identifyRepository } from "./repository.ts";
 import { type Missing, resolveRequirements, type Toolchain } from "./requirements.ts";
 import { Shelf } from "./shelf.ts";
-import type { PackageIndex } from "./swebench/package-index.ts";
+import { type PackageIndex, type PipAccess, pipAccess } from "./swebench/package-index.ts";
 import { findPythonWithPip, NO_PIP, SWEBENCH_VERSION } from "./swebench/tools.ts";
 
 export interface EnvironmentsOptions {
@@ -153,6 +153,12 @@ export class Environments {
         ? [{ name: "pip", message: NO_PIP }]
         : [];
     return [...missing, ...repository, ...swebench];
+  }
+
+  /** How this host's own pip reaches its package index, for a sandbox with network; without a pip the index is the public one. */
+  async packageAccess(signal: AbortSignal): Promise<PipAccess> {
+    const pip = await this.#findPip();
+    return pip === undefined ? { indexes: [], env: {}, binds: [] } : pipAccess(pip, this.#options.packageIndex, signal);
   }
 
   async #make(key: string, recipe: Recipe, place: { folder: string; final: string }, watch: Watch): Promise<void> {
