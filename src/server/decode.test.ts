@@ -60,7 +60,15 @@ test("a turn needs calls, though none of them", () => {
   const turn = { trajectoryId: ID, callId: "c" };
   expect(refusal(() => decodeStep(create(StepRequestSchema, turn)))).toEqual(["invalid", "calls"]);
   const empty = create(StepRequestSchema, { ...turn, action: { case: "calls", value: { calls: [] } } });
-  expect(decodeStep(empty).calls).toEqual([]);
+  expect(decodeStep(empty).action).toEqual({ type: "calls", calls: [] });
+  const text = create(StepRequestSchema, { ...turn, action: { case: "text", value: "hi" }, format: "hermes" });
+  expect(decodeStep(text).action).toEqual({ type: "text", text: "hi", format: "hermes" });
+  const both = create(StepRequestSchema, {
+    ...turn,
+    action: { case: "calls", value: { calls: [] } },
+    format: "hermes",
+  });
+  expect(refusal(() => decodeStep(both))).toEqual(["invalid", "format"]);
 });
 
 test("a judgement needs a trajectory, or a patch that does not pretend to end one", () => {

@@ -44,15 +44,26 @@ export function decodeExecute(request: ExecuteRequest): ExecuteCall & { readonly
 }
 
 export function decodeStep(request: StepRequest): StepCall {
-  const { action } = request;
-  if (action.case !== "calls")
-    throw invalid("calls", "what the assistant did: `calls`, possibly an empty list of them", "nothing");
   return {
     trajectoryId: trajectoryId(request.trajectoryId),
     callId: identifier(request.callId, "call_id"),
     turn: request.turn,
-    calls: action.value.calls.map(({ id, name, argumentsJson }) => ({ id, name, argumentsJson })),
+    action: decodeAction(request),
   };
+}
+
+function decodeAction({ action, format }: StepRequest): StepCall["action"] {
+  switch (action.case) {
+    case "text":
+      return { type: "text", text: action.value, format };
+    case "calls": {
+      if (format !== "") throw invalid("format", "nothing beside `calls`: it says how `text` is written", format);
+      const calls = action.value.calls.map(({ id, name, argumentsJson }) => ({ id, name, argumentsJson }));
+      return { type: "calls", calls };
+    }
+    default:
+      throw invalid("calls", "what the assistant did: `calls`, possibly an empty list of them, or `text`", "nothing");
+  }
 }
 
 export type GradeSubject =

@@ -76,6 +76,7 @@ export function encodeTurn(turn: TurnResult, scopes: Scopes): MessageInitShape<t
     ...{ turn: turn.turn, terminated, truncated, replayed },
     observations: turn.observations.map(encodeMessage),
     results: turn.results.map((result) => encodeResult(result, scopes)),
+    parseError: turn.parseError ?? "",
     ...(reward !== undefined && { reward }),
     ...(grade && { grade: encodeGrade(grade, scopes) }),
     left: encodeBudget(turn.left),

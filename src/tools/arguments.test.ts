@@ -49,6 +49,13 @@ test("null counts as absent, and a list is taken where a parameter allows it", (
   expect(parsed).toEqual({ ok: true, args: { command: "view", path: "/x", view_range: "[1,2]" } });
 });
 
+test("a list of any depth is told of", () => {
+  const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+  expect(problem(`{"command":"view","path":"/x","view_range":${deep}}`, strReplaceEditor)).toBe(
+    "parameter `view_range`: the list is nested too deeply",
+  );
+});
+
 test("no arguments at all suit a tool without parameters", () => {
   expect(parseArguments(submitSolution, " ")).toEqual({ ok: true, args: {} });
   expect(problem('{"x":1}', submitSolution)).toBe('there is no parameter "x"; this tool has none');

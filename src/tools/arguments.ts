@@ -41,7 +41,8 @@ function check(
     const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
     if (!property) return wrong(`there is no parameter ${JSON.stringify(name.slice(0, 100))}; ${known(schema)}`);
     if (value === null) continue;
-    const fitting = listsAsText.includes(name) && Array.isArray(value) ? JSON.stringify(value) : value;
+    const fitting = listsAsText.includes(name) && Array.isArray(value) ? jsonOf(value) : value;
+    if (fitting === undefined) return wrong(`parameter \`${name}\`: the list is nested too deeply`);
     const problem = problemWith(property, fitting);
     if (problem) return wrong(`parameter \`${name}\`: ${problem}`);
     args.set(name, fitting);
@@ -49,6 +50,16 @@ function check(
   const missing = required.filter((name) => !args.has(name));
   if (missing.length === 0) return { ok: true, args: Object.fromEntries(args) };
   return wrong(`${missing.map((name) => `\`${name}\``).join(", ")} missing; ${known(schema)}`);
+}
+
+/** Undefined for what is nested deeper than JSON can be written, though it can be read. */
+export function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 type Property = ToolSchema["function"]["parameters"]["properties"][string];

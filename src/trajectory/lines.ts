@@ -9,6 +9,7 @@ import type {
   Timings,
   TrajectoryGrade,
   TrajectoryLimits,
+  TurnCall,
   TurnResult,
 } from "./rollouts.ts";
 
@@ -79,7 +80,11 @@ export interface TurnIntent extends Stamp {
   readonly digest: string;
   readonly turn: number;
   readonly callId: string;
-  readonly calls: readonly { readonly id: string; readonly name: string; readonly argumentsJson: string }[];
+  readonly calls: readonly TurnCall[];
+  /** The message in which they were written, where they came as text. */
+  readonly said?: { readonly text: string; readonly format: string };
+  /** Why they could not be read. */
+  readonly parseError?: string;
 }
 
 export interface TurnOutcome extends Stamp {

@@ -107,6 +107,8 @@ export interface Observation {
 export interface TurnResult {
   readonly turn: number;
   readonly observations: readonly Observation[];
+  /** Why the calls in the message's text could not be read; then nothing was run. */
+  readonly parseError?: string;
   readonly results: readonly StepResult[];
   readonly reward?: number;
   readonly terminated: boolean;
@@ -150,7 +152,19 @@ export interface StepCall {
   readonly callId: string;
   /** 0 = next. */
   readonly turn: number;
-  readonly calls: readonly { readonly id: string; readonly name: string; readonly argumentsJson: string }[];
+  readonly action: Action;
+}
+
+/** What the assistant did: its tool calls, or the text of its message, in which they are written in a format. */
+export type Action =
+  | { readonly type: "calls"; readonly calls: readonly TurnCall[] }
+  | { readonly type: "text"; readonly text: string; readonly format: string };
+
+export interface TurnCall {
+  /** As the model's message has it; comes back in the observation. */
+  readonly id: string;
+  readonly name: string;
+  readonly argumentsJson: string;
 }
 
 /** What ends the waiting of a call: never the work. */

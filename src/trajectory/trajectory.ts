@@ -23,7 +23,7 @@ import type {
 } from "./rollouts.ts";
 import { runStep, stepDigest } from "./step.ts";
 import { slimGrade, summarise } from "./summary.ts";
-import { runTurn, turnDigest } from "./turn.ts";
+import { asked, runTurn, turnDigest } from "./turn.ts";
 
 export interface TrajectoryParts {
   readonly ledger: Ledger;
@@ -146,11 +146,13 @@ export class Trajectory {
     });
   }
 
-  async step({ callId, turn, calls }: StepCall, waiting: Waiting): Promise<TurnResult> {
+  async step({ callId, turn, action }: StepCall, waiting: Waiting): Promise<TurnResult> {
     const key = `c:${callId}`;
-    const work = { key, callId, calls, arrivedAt: performance.now() };
+    const digest = turnDigest(action);
+    const work = { key, callId, digest, asked: asked(action, this.ledger.created.tools), arrivedAt: performance.now() };
+    const { calls } = work.asked;
     const next = (): number => this.#life.ledger.turns + this.#queuedTurns + 1;
-    const about = { key, digest: turnDigest(calls), callId, ...this.#fence({ at: turn, next, what: "turn" }) };
+    const about = { key, digest, callId, ...this.#fence({ at: turn, next, what: "turn" }) };
     this.renew();
     return this.#calls.carryOut(waiting, about, () => {
       this.#queuedTurns += 1;
@@ -248,7 +250,7 @@ export class Trajectory {
     const { key, callId } = intent;
     const arrivedAt = performance.now();
     if (intent.type === "turn")
-      return { run: () => runTurn(this.#life, { key, callId, calls: intent.calls, arrivedAt }) };
+      return { run: () => runTurn(this.#life, { key, callId, digest: intent.digest, asked: intent, arrivedAt }) };
     if (!key.startsWith("c:")) return undefined; // its turn runs it
     const output = new LiveOutput();
     return { output, run: () => runStep(this.#life, { ...intent, arrivedAt, output }) };

@@ -1,24 +1,41 @@
 import { createHash } from "node:crypto";
 import { feedbackAfterTurn } from "../tools/feedback.ts";
+import { readCalls } from "../tools/formats/table.ts";
+import { schemasOf } from "../tools/table.ts";
 import { exhausted } from "./budget.ts";
 import type { Life } from "./life.ts";
 import type { TurnIntent, TurnOutcome } from "./lines.ts";
 import { LiveOutput } from "./live-output.ts";
-import type { StepCall, StepResult, TurnResult } from "./rollouts.ts";
+import type { Action, StepResult, TurnCall, TurnResult } from "./rollouts.ts";
 import { afterFinal, runStep, storedStep } from "./step.ts";
 import { PrefixedSandbox } from "./step-sandbox.ts";
 
 export interface TurnWork {
   readonly key: string;
   readonly callId: string;
-  readonly calls: StepCall["calls"];
+  readonly digest: string;
+  readonly asked: Asked;
   readonly arrivedAt: number;
 }
 
-export function turnDigest(calls: StepCall["calls"]): string {
-  return createHash("sha256")
-    .update(JSON.stringify(calls.map(({ id, name, argumentsJson }) => [id, name, argumentsJson])))
-    .digest("hex");
+/** What a turn is to do, as the journal keeps it. */
+export type Asked = Pick<TurnIntent, "calls" | "said" | "parseError">;
+
+export function turnDigest(action: Action): string {
+  const content =
+    action.type === "text"
+      ? [action.format, action.text]
+      : action.calls.map(({ id, name, argumentsJson }) => [id, name, argumentsJson]);
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
+}
+
+/** Reads the calls where they are written in text; faults as `readCalls`. */
+export function asked(action: Action, tools: readonly string[]): Asked {
+  if (action.type === "calls") return { calls: action.calls };
+  const { text, format } = action;
+  const found = readCalls(format, text, schemasOf(tools));
+  const said = { text, format };
+  return found.type === "calls" ? { calls: found.calls, said } : { calls: [], said, parseError: found.problem };
 }
 
 /** Runs the tool calls of one assistant turn in order, then the feedback of the task's policy. Calls after one that ended the task are not run. */
@@ -49,13 +66,14 @@ export async function runTurn(life: Life, work: TurnWork): Promise<TurnResult> {
     if (result.terminated || life.ending.aborted) break;
   }
   const answered = results.map((result, index) => toolMessage(result, intent.calls[index]));
+  const unread = intent.parseError === undefined ? [] : [{ role: "user" as const, content: intent.parseError }];
   const said = results.some((result) => result.terminated) ? [] : await feedback(life, intent);
-  return finish(life, { key: work.key, turn: intent.turn, observations: [...answered, ...said] }, results, keys);
+  return finish(life, intent, { results, keys, observations: [...answered, ...unread, ...said] });
 }
 
-function begin(life: Life, { key, callId, calls }: TurnWork): TurnIntent {
+function begin(life: Life, { key, callId, digest, asked }: TurnWork): TurnIntent {
   const turn = life.ledger.turns + 1;
-  const intent: TurnIntent = { type: "turn", at: Date.now(), key, digest: turnDigest(calls), turn, callId, calls };
+  const intent: TurnIntent = { type: "turn", at: Date.now(), key, digest, turn, callId, ...asked };
   life.write(intent);
   return intent;
 }
@@ -65,7 +83,7 @@ async function feedback(life: Life, intent: TurnIntent): Promise<TurnResult["obs
   if (!sandbox || ledger.broken) return [];
   const prefix = `f${intent.turn}`;
   const text = await feedbackAfterTurn(task.agent, {
-    calledTool: intent.calls.length > 0,
+    calledTool: intent.calls.length > 0 || intent.parseError !== undefined,
     sandbox: new PrefixedSandbox(sandbox, prefix),
     timeoutMs: ledger.created.limits.commandMs,
     outputBytes: ledger.created.limits.outputBytes,
@@ -74,24 +92,27 @@ async function feedback(life: Life, intent: TurnIntent): Promise<TurnResult["obs
   return text === undefined ? [] : [{ role: "user", content: text }];
 }
 
-function finish(
-  life: Life,
-  { key, turn, observations }: { key: string; turn: number; observations: TurnResult["observations"] },
-  results: readonly StepResult[],
-  steps: readonly string[],
-): TurnResult {
+interface Done {
+  readonly results: readonly StepResult[];
+  /** Of the steps, in the same order. */
+  readonly keys: readonly string[];
+  readonly observations: TurnResult["observations"];
+}
+
+function finish(life: Life, { key, turn, parseError }: TurnIntent, { results, keys, observations }: Done): TurnResult {
   const left = life.meter.left();
   const terminated = results.some((result) => result.terminated);
   const reward = life.ledger.final?.grade.reward;
   const stored: TurnOutcome["turn"] = {
     turn,
     observations,
+    ...(parseError === undefined ? {} : { parseError }),
     ...(terminated && reward !== undefined ? { reward } : {}),
     terminated,
     truncated: !terminated && exhausted(left),
     left,
   };
-  const journalled = steps.filter((step) => life.ledger.entries.has(step));
+  const journalled = keys.filter((step) => life.ledger.entries.has(step));
   life.write({ type: "turn_result", at: Date.now(), key, turn: stored, steps: journalled });
   return { ...stored, results, ...gradeOf(results), replayed: false };
 }
@@ -109,7 +130,10 @@ function refusedTurn(life: Life, work: TurnWork, final: StepResult | undefined):
   const reward = final?.grade?.reward;
   return {
     turn: life.ledger.turns,
-    observations: work.calls.map((call) => ({ role: "tool", content: text, toolCallId: call.id, name: call.name })),
+    observations:
+      work.asked.calls.length === 0
+        ? [{ role: "user", content: text }]
+        : work.asked.calls.map(({ id, name }) => ({ role: "tool", content: text, toolCallId: id, name })),
     results: [],
     ...(reward === undefined ? {} : { reward }),
     terminated: final !== undefined,
@@ -120,10 +144,7 @@ function refusedTurn(life: Life, work: TurnWork, final: StepResult | undefined):
   };
 }
 
-function toolMessage(
-  result: StepResult,
-  call: StepCall["calls"][number] | undefined,
-): TurnResult["observations"][number] {
+function toolMessage(result: StepResult, call: TurnCall | undefined): TurnResult["observations"][number] {
   return { role: "tool", content: result.text, toolCallId: call?.id ?? "", name: call?.name ?? result.tool };
 }
 

@@ -113,6 +113,34 @@ def test_a_turn_runs_its_calls_in_order_and_none_after_the_one_that_ended_the_ta
             assert last.grade and last.grade.outcome == "EMPTY_PATCH"
             late = await t.step([{"id": "l", "name": "bash", "arguments": {"command": "echo late"}}])
             assert late.terminated and late.grade == last.grade and len(late.observations) == 1
+            assert [message["role"] for message in (await t.step([])).observations] == ["user"]
+
+    asyncio.run(play())
+
+
+def test_a_turn_reads_its_calls_from_the_text_of_a_message(shared: Server) -> None:
+    async def play() -> None:
+        async with sandlot.connect(shared.address) as client, client.trajectory(TASK) as t:
+            assert "hermes" in (await client.info()).formats
+            said = 'I look.\n<tool_call>\n{"name": "bash", "arguments": {"command": "pwd"}}\n</tool_call>'
+            first = await t.step(said, format="hermes", call_id="one")
+            assert [(message["role"], message["content"]) for message in first.observations] == [("tool", "/testbed\n")]
+            assert (first.parse_error, len(first.results)) == ("", 1)
+            assert (await t.step(said, format="hermes", call_id="one")).replayed
+            with pytest.raises(sandlot.InvalidError, match="other arguments"):
+                await t.step(said, format="glm", call_id="one")
+            broken = await t.step("<tool_call>{</tool_call>", format="hermes")
+            assert (broken.turn, broken.results) == (2, []) and "not JSON" in broken.parse_error
+            assert broken.observations == [{"role": "user", "content": broken.parse_error}]
+            xml = "<function=bash>\n<parameter=command>\necho x > new.txt; ls new.txt\n</parameter>\n</function>"
+            assert (await t.step(xml, format="qwen3_coder")).observations[0]["content"] == "new.txt\n"
+            with pytest.raises(sandlot.InvalidError, match="expected one of hermes, .*got 'hermess'|expected one of hermes") as refused:
+                await t.step("", format="hermess")
+            assert refused.value.field == "format"
+            over = await t.step("```bash\necho COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT\n```", format="mini-swe-agent")
+            assert (over.terminated, over.reward) == (True, 0.0)
+            late = await t.step("no call", format="hermes")
+            assert late.terminated and late.observations[0]["role"] == "user"
 
     asyncio.run(play())
 

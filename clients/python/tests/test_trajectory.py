@@ -65,6 +65,15 @@ async def test_a_turn_takes_both_forms_of_tool_calls(fake: Fake):
     assert (turn.reward, turn.terminated, turn.grade) == (None, True, None)
 
 
+async def test_a_turn_takes_the_message_of_a_model_as_it_came(fake: Fake):
+    fake.on("Step", trajectory_pb2.Turn(turn=1, parse_error="Nothing was run: it cannot be read."))
+    async with sandlot.connect(fake.address) as client, client.trajectory("task") as t:
+        turn = await t.step("<tool_call>", format="hermes")
+    sent = fake.requests["Step"][0]
+    assert (sent.WhichOneof("action"), sent.text, sent.format) == ("text", "<tool_call>", "hermes")
+    assert turn.parse_error == "Nothing was run: it cannot be read."
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -1,4 +1,5 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { FORMAT_NAMES } from "../../tools/formats/table.ts";
 import { encodeLimits, encodePool } from "../encode.ts";
 import type { RouteContext, Routes } from "./route.ts";
 
@@ -14,6 +15,7 @@ export function infoRoutes({ rollouts, version, startedAt }: RouteContext): Rout
         grading: encodePool(info.grading),
         startedAt: timestampFromDate(startedAt),
         tasks: rollouts.tasks().length,
+        formats: [...FORMAT_NAMES],
       };
     },
   };

@@ -17,8 +17,8 @@ Message: TypeAlias = dict[str, str]
 
 def scalars(wire: Any) -> dict[str, Any]:
     """The fields of a message that are neither messages, maps nor lists, by name."""
-    plain = (field for field in wire.DESCRIPTOR.fields if field.message_type is None)
-    return {field.name: getattr(wire, field.name) for field in plain}
+    values = {field.name: getattr(wire, field.name) for field in wire.DESCRIPTOR.fields if field.message_type is None}
+    return {name: value for name, value in values.items() if isinstance(value, (bool, int, float, str, bytes))}
 
 
 def word(enum: EnumTypeWrapper, number: int) -> str:

@@ -193,11 +193,14 @@ class Turn:
     grade: Grade | None
     left: Budget
     replayed: bool
+    #: Why the calls in the message's text could not be read; then nothing was run.
+    parse_error: str
 
     @classmethod
     def _from(cls, wire: trajectory_pb2.Turn) -> Turn:
         return cls(
             turn=wire.turn,
+            parse_error=wire.parse_error,
             observations=messages(wire.observations),
             results=[Result._from(result) for result in wire.results],
             reward=optional(wire, "reward"),

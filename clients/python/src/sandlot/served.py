@@ -59,6 +59,8 @@ class ServerInfo:
     draining: bool
     lease_ms: int
     tasks: int
+    #: The formats of `Trajectory.step(text, format=...)`.
+    formats: list[str]
 
     @classmethod
     def _from(cls, wire: rollout_service_pb2.GetServerInfoResponse) -> ServerInfo:
@@ -68,6 +70,7 @@ class ServerInfo:
             pools={name: PoolStatus(**scalars(pool)) for name, pool in wire.pools.items()},
             grading=PoolStatus(**scalars(wire.grading)),
             started_at=when(wire, "started_at"),
+            formats=list(wire.formats),
         )
 
 

@@ -19,6 +19,8 @@ from .results import Budget, Grade, Limits, Result, StreamEvent, Summary, Turn
 # What may lie between a call and its answer besides the command and the grading: steps before it, slots, a restart.
 _SLACK_S = 600.0
 _GRACE_S = 10.0
+#: So many tool calls a message is waited for when only its text is known.
+_CALLS_IN_TEXT = 8
 
 
 class Trajectory:
@@ -153,18 +155,28 @@ class Trajectory:
                 self._seen(event.result)
             yield event
 
-    async def step(self, calls: Sequence[Mapping[str, Any]], *, turn: int = 0, call_id: str | None = None) -> Turn:
+    async def step(
+        self,
+        calls: Sequence[Mapping[str, Any]] | str,
+        *,
+        format: str = "",
+        turn: int = 0,
+        call_id: str | None = None,
+    ) -> Turn:
         """
         Runs the tool calls of one assistant turn, possibly none. Each is `{"id", "name", "arguments"}` or OpenAI's
-        `{"id", "function": {"name", "arguments"}}`.
+        `{"id", "function": {"name", "arguments"}}`. Or the message as the model wrote it, with the `format` in which
+        its calls are written (`ServerInfo.formats`): then `Turn.parse_error` says why they could not be read, if so.
         """
         request = pb.StepRequest(
-            trajectory_id=self.id,
-            call_id=call_id or uuid.uuid4().hex,
-            turn=turn,
-            calls=pb.ToolCalls(calls=[_tool_call(call) for call in calls]),
+            trajectory_id=self.id, call_id=call_id or uuid.uuid4().hex, turn=turn, format=format
         )
-        deadline_s = self._patient_s() + len(calls) * self.limits.command_ms / 1000
+        if isinstance(calls, str):
+            request.text = calls
+        else:
+            request.calls.CopyFrom(pb.ToolCalls(calls=[_tool_call(call) for call in calls]))
+        expected = _CALLS_IN_TEXT if isinstance(calls, str) else len(calls)
+        deadline_s = self._patient_s() + expected * self.limits.command_ms / 1000
         answer = Turn._from(await self._calls.unary("Step", request, deadline_s=deadline_s))
         self._seen(answer)
         return answer

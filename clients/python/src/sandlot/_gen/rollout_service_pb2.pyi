@@ -28,7 +28,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "instance", "backend", "isolated", "default_limits", "pools", "grading", "started_at", "draining", "lease_ms", "tasks")
+    __slots__ = ("version", "instance", "backend", "isolated", "default_limits", "pools", "grading", "started_at", "draining", "lease_ms", "tasks", "formats")
     class PoolsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class GetServerInfoResponse(_message.Message):
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     LEASE_MS_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
+    FORMATS_FIELD_NUMBER: _ClassVar[int]
     version: str
     instance: str
     backend: str
@@ -58,7 +59,8 @@ class GetServerInfoResponse(_message.Message):
     draining: bool
     lease_ms: int
     tasks: int
-    def __init__(self, version: _Optional[str] = ..., instance: _Optional[str] = ..., backend: _Optional[str] = ..., isolated: _Optional[bool] = ..., default_limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., pools: _Optional[_Mapping[str, PoolStatus]] = ..., grading: _Optional[_Union[PoolStatus, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ..., lease_ms: _Optional[int] = ..., tasks: _Optional[int] = ...) -> None: ...
+    formats: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., instance: _Optional[str] = ..., backend: _Optional[str] = ..., isolated: _Optional[bool] = ..., default_limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., pools: _Optional[_Mapping[str, PoolStatus]] = ..., grading: _Optional[_Union[PoolStatus, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ..., lease_ms: _Optional[int] = ..., tasks: _Optional[int] = ..., formats: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PoolStatus(_message.Message):
     __slots__ = ("slots", "used", "queued")
@@ -222,16 +224,20 @@ class Progress(_message.Message):
     def __init__(self, running_ms: _Optional[int] = ...) -> None: ...
 
 class StepRequest(_message.Message):
-    __slots__ = ("trajectory_id", "call_id", "turn", "calls")
+    __slots__ = ("trajectory_id", "call_id", "turn", "calls", "text", "format")
     TRAJECTORY_ID_FIELD_NUMBER: _ClassVar[int]
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
     trajectory_id: str
     call_id: str
     turn: int
     calls: ToolCalls
-    def __init__(self, trajectory_id: _Optional[str] = ..., call_id: _Optional[str] = ..., turn: _Optional[int] = ..., calls: _Optional[_Union[ToolCalls, _Mapping]] = ...) -> None: ...
+    text: str
+    format: str
+    def __init__(self, trajectory_id: _Optional[str] = ..., call_id: _Optional[str] = ..., turn: _Optional[int] = ..., calls: _Optional[_Union[ToolCalls, _Mapping]] = ..., text: _Optional[str] = ..., format: _Optional[str] = ...) -> None: ...
 
 class ToolCalls(_message.Message):
     __slots__ = ("calls",)

@@ -240,7 +240,7 @@ class Result(_message.Message):
     def __init__(self, step: _Optional[int] = ..., call_id: _Optional[str] = ..., text: _Optional[str] = ..., kind: _Optional[_Union[ResultKind, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., output_bytes: _Optional[int] = ..., output_truncated: _Optional[bool] = ..., spill_path: _Optional[str] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., grade: _Optional[_Union[_grade_pb2.Grade, _Mapping]] = ..., left: _Optional[_Union[Budget, _Mapping]] = ..., timings: _Optional[_Union[_grade_pb2.Timings, _Mapping]] = ..., replayed: _Optional[bool] = ..., oom_kills: _Optional[int] = ..., tool: _Optional[str] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
 class Turn(_message.Message):
-    __slots__ = ("turn", "observations", "results", "reward", "terminated", "truncated", "grade", "left", "replayed")
+    __slots__ = ("turn", "observations", "results", "reward", "terminated", "truncated", "grade", "parse_error", "left", "replayed")
     TURN_FIELD_NUMBER: _ClassVar[int]
     OBSERVATIONS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
@@ -248,6 +248,7 @@ class Turn(_message.Message):
     TERMINATED_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     GRADE_FIELD_NUMBER: _ClassVar[int]
+    PARSE_ERROR_FIELD_NUMBER: _ClassVar[int]
     LEFT_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     turn: int
@@ -257,9 +258,10 @@ class Turn(_message.Message):
     terminated: bool
     truncated: bool
     grade: _grade_pb2.Grade
+    parse_error: str
     left: Budget
     replayed: bool
-    def __init__(self, turn: _Optional[int] = ..., observations: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., grade: _Optional[_Union[_grade_pb2.Grade, _Mapping]] = ..., left: _Optional[_Union[Budget, _Mapping]] = ..., replayed: _Optional[bool] = ...) -> None: ...
+    def __init__(self, turn: _Optional[int] = ..., observations: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., reward: _Optional[float] = ..., terminated: _Optional[bool] = ..., truncated: _Optional[bool] = ..., grade: _Optional[_Union[_grade_pb2.Grade, _Mapping]] = ..., parse_error: _Optional[str] = ..., left: _Optional[_Union[Budget, _Mapping]] = ..., replayed: _Optional[bool] = ...) -> None: ...
 
 class TrajectoryEnded(_message.Message):
     __slots__ = ("trajectory",)
