@@ -62,14 +62,14 @@ describe("the control groups of a host", () => {
 
   test("are the mount that shows, of several on /sys/fs/cgroup, whatever other programs mounted elsewhere", () => {
     const root = recorded({
-      "proc/self/mountinfo": `133 129 0:23 /.. /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime - cgroup2 cgroup2 rw,nsdelegate
-240 133 0:23 / /sys/fs/cgroup rw,relatime - cgroup2 none rw,nsdelegate
-241 129 0:23 /.. /run/other/cgroupv2 rw,relatime - cgroup2 none rw
+      "proc/self/mountinfo": `133 129 0:23 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime - cgroup2 cgroup2 rw,nsdelegate
+240 133 0:23 /k4 /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime - cgroup2 cgroup2 rw,nsdelegate
+241 129 0:23 / /run/other/cgroupv2 rw,relatime - cgroup2 none rw
 `,
       "proc/swaps": NO_SWAP,
       "sys/fs/cgroup/cgroup.controllers": CONTROLLERS,
     });
-    expect(detectCgroups(root)?.hierarchies).toEqual([{ controllers: [], mountPoint: "/sys/fs/cgroup", root: "/" }]);
+    expect(detectCgroups(root)?.hierarchies).toEqual([{ controllers: [], mountPoint: "/sys/fs/cgroup", root: "/k4" }]);
   });
 
   test("that are not mounted are none", () => {

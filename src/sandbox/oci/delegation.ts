@@ -41,12 +41,15 @@ async function vacate(top: string): Promise<void> {
     if (pids.length === 0) return;
     if (pids.includes("0")) throw new Error("processes of outside are in the same group");
     const init = join(top, "init");
-    await mkdir(init, { recursive: true });
-    for (const pid of pids) await writeFile(join(init, "cgroup.procs"), pid).catch(ignoreEnded);
+    // Not `recursive`, which says of a read-only file system that there is no such folder.
+    await mkdir(init).catch(ignore("EEXIST"));
+    for (const pid of pids) await writeFile(join(init, "cgroup.procs"), pid).catch(ignore("ESRCH"));
   }
   throw new Error(`processes come into ${top} faster than they can be moved`);
 }
 
-function ignoreEnded(error: unknown): void {
-  if (!isErrno(error, "ESRCH")) throw error;
+function ignore(code: string): (error: unknown) => void {
+  return (error) => {
+    if (!isErrno(error, code)) throw error;
+  };
 }
