@@ -103,15 +103,16 @@ describe("a group of version 2", () => {
     hierarchies: [{ controllers: [], mountPoint, root: "/" }],
   });
 
-  test("counts kills, and tells its own limit from the host's", () => {
+  test("counts kills by its own limit, not those for lack of the host's memory", () => {
     const root = recorded({
       [`limited/${ID}/memory.events`]: "low 0\nhigh 0\nmax 251\noom 2\noom_kill 3\noom_group_kill 0\n",
       [`limited/${ID}/memory.current`]: "1048576\n",
       [`spared/${ID}/memory.events`]: "low 0\nhigh 0\nmax 0\noom 0\noom_kill 1\noom_group_kill 0\n",
     });
     const limited = Cgroup.at(at(root), `/limited/${ID}`);
-    expect([limited.oomKills(), limited.hitMemoryLimit(), limited.memoryBytes()]).toEqual([3, true, 1_048_576]);
+    expect([limited.oomKills(), limited.ownOomKills(1), limited.ownOomKills(3)]).toEqual([3, 2, 0]);
+    expect(limited.memoryBytes()).toBe(1_048_576);
     const spared = Cgroup.at(at(root), `/spared/${ID}`);
-    expect([spared.oomKills(), spared.hitMemoryLimit()]).toEqual([1, false]);
+    expect([spared.oomKills(), spared.ownOomKills(0)]).toEqual([1, 0]);
   });
 });

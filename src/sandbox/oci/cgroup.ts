@@ -105,13 +105,19 @@ export class Cgroup {
     return new Cgroup(cgroups, folders);
   }
 
-  /** Out-of-memory kills since the start; 0 where it is not counted. */
+  /** Out-of-memory kills since the start, whosever memory ran out; 0 where it is not counted. */
   oomKills(): number {
     return this.#counter("memory", this.#cgroups.version === 1 ? "memory.oom_control" : "memory.events", "oom_kill");
   }
 
+  /** Those since there were `before`, when the limit of this very group was hit: what the host does for lack of memory is not counted. */
+  ownOomKills(before: number): number {
+    const kills = this.oomKills() - before;
+    return kills > 0 && this.#hitMemoryLimit() ? kills : 0;
+  }
+
   /** Whether the limit of this very group was ever hit: tells its own out-of-memory from the host's. */
-  hitMemoryLimit(): boolean {
+  #hitMemoryLimit(): boolean {
     if (this.#cgroups.version === 2) return this.#counter("memory", "memory.events", "oom") > 0;
     // Some kernels leave the count of failures at 0: then the most that was ever used tells.
     const read = (file: string): number => Number(this.#read("memory", file));

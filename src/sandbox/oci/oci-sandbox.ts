@@ -72,7 +72,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
         cwd: options.cwd ?? this.workdir,
         env: options.env ?? this.env,
       });
-      kills.during ??= (cgroup?.oomKills() ?? 0) - kills.before;
+      kills.during ??= cgroup?.ownOomKills(kills.before) ?? 0;
       const overDisk = this.#diskKill.count > diskKills && result.signal !== undefined;
       return { ...result, oomKills: kills.during, ...(overDisk && { note: this.#diskNote() }) };
     } finally {
@@ -143,7 +143,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   endedByItself(): string | undefined {
     const { cgroup } = this.#parts;
     // Its first process is the last that the kernel picks: when its own limit was hit, what it ran had used up all the memory.
-    if (cgroup === undefined || cgroup.oomKills() === 0 || !cgroup.hitMemoryLimit()) return undefined;
+    if (cgroup === undefined || cgroup.ownOomKills(0) === 0) return undefined;
     return `the sandbox ran out of its ${this.limits.memoryMiB} MiB of memory and all of its processes were ended`;
   }
 
