@@ -23,6 +23,13 @@ const TOOL_RULES = new Map([
     "submit_solution",
     "`submit_solution` ends your work and hands in the repository as it then is. It can be used once.",
   ],
+  [
+    "execute_bash",
+    "`execute_bash` runs a command in the repository, each time in a fresh shell, and returns its output. No command gets input from a terminal: do not start interactive programs.",
+  ],
+  ["file_editor", "`file_editor` views, creates and edits files by absolute path."],
+  ["search", "`search` finds a text below a folder or in a file."],
+  ["finish", "`finish` ends your work and hands in the repository as it then is. It can be used once."],
 ]);
 
 function systemText(task: Task, workdir: string): string {
@@ -36,7 +43,8 @@ function systemText(task: Task, workdir: string): string {
 }
 
 function userText(task: Task, workdir: string): string {
-  const submit = task.agent.tools.includes("submit_solution") ? "\n- When you are done, call `submit_solution`." : "";
+  const last = ["submit_solution", "finish"].find((tool) => task.agent.tools.includes(tool));
+  const submit = last ? `\n- When you are done, call \`${last}\`.` : "";
   const tests = task.agent.visibleTestCommand;
   return `Resolve this issue in the repository at ${workdir}:
 

@@ -1,6 +1,10 @@
 import { SandlotError } from "../errors.ts";
 import { parseArguments } from "./arguments.ts";
 import { bash } from "./bash.ts";
+import { executeBash } from "./r2e/execute-bash.ts";
+import { fileEditor } from "./r2e/file-editor.ts";
+import { finish } from "./r2e/finish.ts";
+import { search } from "./r2e/search.ts";
 import { refusal } from "./refusal.ts";
 import { strReplaceEditor } from "./str-replace-editor.ts";
 import { submitSolution } from "./submit-solution.ts";
@@ -8,7 +12,10 @@ import type { Tool, ToolCall, ToolResult, ToolSchema } from "./tool.ts";
 
 /** Every tool there is; a new one is a file and a line here. */
 const TOOLS: ReadonlyMap<string, Tool> = new Map(
-  [bash, strReplaceEditor, submitSolution].map((tool) => [tool.schema.function.name, tool]),
+  [bash, strReplaceEditor, submitSolution, executeBash, fileEditor, search, finish].map((tool) => [
+    tool.schema.function.name,
+    tool,
+  ]),
 );
 
 /** In the order of the names; fault `invalid` for one that there is not. */
