@@ -44,6 +44,13 @@ const COMMANDS = new Map<string, { readonly summary: string; readonly load: () =
     },
   ],
   [
+    "verdict",
+    {
+      summary: "says what an official harness makes of a log",
+      load: async () => (await import("./commands/verdict.ts")).verdict,
+    },
+  ],
+  [
     "doctor",
     {
       summary: "tries out what this host can do, and says what to install or set",

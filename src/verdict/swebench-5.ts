@@ -1,5 +1,6 @@
+import { classifyFailure } from "./official/infra-failure.ts";
 import { type Parser, UnparsableLog } from "./parsers/parser.ts";
-import { count, isZero, SPACE } from "./python-text.ts";
+import { count, isZero, SPACE, universalNewlines } from "./python-text.ts";
 import { conclude, failOnly, type Judgement, noVerdict, readLog, type Statuses } from "./swebench-log.ts";
 import type { Expectation, TestStatus, Verdict } from "./verdict.ts";
 
@@ -8,7 +9,10 @@ export const EXIT_CODE = ">>>>> Test Exit Code";
 /** The rule `swebench@5.0.2`: `get_logs_eval` and `get_eval_report` of `harness/grading.py`. */
 export function judgeSwebench5(log: string, expectation: Expectation, parse: Parser): Verdict {
   const reading = readLog(log, expectation, parse, { confirm: whyNotBelieved });
-  if ("problem" in reading) return noVerdict(reading.problem, reading);
+  if ("problem" in reading) {
+    const infra = classifyFailure(universalNewlines(log));
+    return { ...noVerdict(reading.problem, reading), ...(infra && { infra }) };
+  }
   const { statuses } = reading;
   if (expectation.evalType === "fail_only") return conclude(statuses, expectation, failOnly(statuses));
   const statusOf = (test: string) => resolveCase(test, statuses);

@@ -52,6 +52,12 @@ export interface TestGroup {
   readonly failure: readonly string[];
 }
 
+/** `environment`: no change of source can bring it about; `ambiguous`: one can. */
+export interface InfraFailure {
+  readonly reason: string;
+  readonly tier: "environment" | "ambiguous";
+}
+
 export interface Verdict {
   /** The log is complete and readable by the rule; without it nothing is resolved. */
   readonly found: boolean;
@@ -59,6 +65,8 @@ export interface Verdict {
   readonly problem?: string;
   /** The official code raises at this log: upstream that is an error of the instance, which has no report then. */
   readonly raised: boolean;
+  /** What may have broken the run, where the rule looks for it in a log that it cannot read. Advisory. */
+  readonly infra?: InfraFailure;
   readonly resolved: boolean;
   /** Why it is resolved or not, where the two groups do not tell. Names no test. */
   readonly reason?: string;

@@ -62,6 +62,8 @@ def report(question):
     grading = sys.modules["swebench.harness.grading"]
     row = question["row"]
     spec = types.SimpleNamespace(**row)
+    if hasattr(grading, "MAP_REPO_VERSION_TO_SPECS"):  # 4.1.0 asks for a version that it knows
+        spec.version = next(iter(grading.MAP_REPO_VERSION_TO_SPECS[row["repo"]]))
     raw = base64.b64decode(question["log"])
     # docker_utils.exec_run_with_timeout of each release.
     text = raw.decode(errors="replace") if hasattr(grading, "PARSER_REGISTRY") else raw.decode()

@@ -5,14 +5,8 @@ import type { Instance, RuleName } from "../verdict.ts";
 import { Chance } from "./chance.fixture.ts";
 import { logOf } from "./generated-log.fixture.ts";
 import type { Grammar } from "./grammar.fixture.ts";
-import { JAVASCRIPT } from "./grammars-javascript.fixture.ts";
-import { OTHER } from "./grammars-other.fixture.ts";
-import { PYTHON } from "./grammars-python.fixture.ts";
+import { COUNT, grammarsOf, SEED } from "./grammars.fixture.ts";
 import { type Answer, absent, Oracle } from "./oracle.fixture.ts";
-
-/** Generated logs per parser and release; the seed of a failure repeats it. */
-const COUNT = Number(process.env["SANDLOT_PARITY_LOGS"] ?? 400);
-const SEED = Number(process.env["SANDLOT_PARITY_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
 interface Case {
   readonly parser: string;
@@ -39,14 +33,6 @@ describe.each(["swebench@5.0.2", "swebench@4.1.0"] as const)("%s on generated lo
     },
   );
 });
-
-function grammarsOf(rule: RuleName) {
-  const known = RULES[rule].parsers;
-  return [...PYTHON, ...JAVASCRIPT, ...OTHER]
-    .map((grammar) => ({ ...grammar, parsers: grammar.parsers.filter((name) => known.has(name)) }))
-    .filter(({ parsers }) => parsers.length > 0)
-    .map((grammar) => ({ ...grammar, name: grammar.parsers[0] }));
-}
 
 function casesOf(grammar: Grammar, chance: Chance): readonly Case[] {
   return Array.from({ length: COUNT }, () => ({
