@@ -134,7 +134,19 @@ export const Config = z.strictObject({
       reserve_mib: z.int().min(0).default(512),
     })
     .prefault({}),
-  grading: z.strictObject({ slots: z.union([Count, Auto]).default("auto") }).prefault({}),
+  grading: z
+    .strictObject({
+      slots: z.union([Count, Auto]).default("auto"),
+      kind: z.enum(["tests", "structural"]).default("tests"),
+      max_diff: z
+        .strictObject({
+          bytes: z.int().min(0).default(0),
+          files: z.int().min(0).default(0),
+          hunks: z.int().min(0).default(0),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
   warm: z.strictObject({ per_environment: z.int().min(0).default(2), total: z.int().min(0).default(16) }).prefault({}),
   lease_ms: Ms.default(15 * MINUTE),
   limits: z.strictObject({ defaults: limits(DEFAULTS), most: limits(MOST) }).prefault({}),

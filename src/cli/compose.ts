@@ -78,13 +78,19 @@ async function open(
   opened.push(() => judge.close());
   const defaults = toLimits(config.limits.defaults);
   const hostLacks = (): Promise<string | undefined> => diskLack(stateDir);
-  const grader = new Grader({ backend, judge, newId, limits: ofSandbox(defaults), serverVersion: VERSION, hostLacks });
+  const { kind } = config.grading;
+  const limits = ofSandbox(defaults);
+  const grader = new Grader({ backend, judge, newId, limits, serverVersion: VERSION, hostLacks, kind });
   const failed = (err: unknown): void => log.error({ err }, "work behind the calls failed");
   const rollouts = await openRollouts({
     ...{ stateDir, instance, backend, environments, catalog, gradingSlots, defaults },
     warm: new WarmPool({ backend, perEnvironment: config.warm.per_environment, total: config.warm.total, failed }),
     slots: sandboxAdmission(settings),
-    judge: judging({ grader, slots: gradingSlots, environments, defaultGradeMs: defaults.gradeMs }),
+    judge: judging({
+      ...{ grader, environments, slots: gradingSlots },
+      defaultGradeMs: defaults.gradeMs,
+      maxDiff: config.grading.max_diff,
+    }),
     least: toLimits(LEAST_LIMITS),
     most: toLimits(config.limits.most),
     leaseMs: config.lease_ms,

@@ -2,10 +2,11 @@ import { randomBytes } from "node:crypto";
 import type { Admission } from "../admission/admission.ts";
 import type { Environment } from "../environments/environment.ts";
 import type { Environments } from "../environments/prepare.ts";
+import { type DiffSize, excessOf } from "../grading/diff-size.ts";
 import { type Grader, needsRun } from "../grading/grader.ts";
 import type { GraderSpec } from "../grading/spec.ts";
 import type { EnvironmentRecipe, Task } from "../tasks/task.ts";
-import type { Judge } from "../trajectory/life.ts";
+import type { Judge, Submission } from "../trajectory/life.ts";
 
 export interface JudgingParts {
   readonly grader: Grader;
@@ -13,13 +14,18 @@ export interface JudgingParts {
   readonly environments: Environments;
   /** The limit that nobody chose: the task's own then counts. */
   readonly defaultGradeMs: number;
+  /** Guardrails; 0 = off. */
+  readonly maxDiff: DiffSize;
 }
 
 /** Grading as trajectories need it: what has to be run waits for a slot. */
-export function judging({ grader, slots, environments, defaultGradeMs }: JudgingParts): Judge {
+export function judging({ grader, slots, environments, defaultGradeMs, maxDiff }: JudgingParts): Judge {
+  const guarded = maxDiff.bytes + maxDiff.files + maxDiff.hunks > 0;
   return {
     takeSubmission: (sandbox, environment, signal) => grader.takeSubmission(sandbox, environment, signal),
-    async judge(task, environment, submission, { gradeMs, submissionMs, signal }) {
+    excess: guarded ? ({ patch }) => excessOf(patch, maxDiff) : undefined,
+    async judge(task, environment, taken, { gradeMs, submissionMs, signal }) {
+      const submission = withinGuardrails(taken, maxDiff);
       const spec = specOf(task);
       const timeoutMs = gradeMs === 0 || gradeMs === defaultGradeMs ? spec.timeoutMs : gradeMs;
       const key = randomBytes(8).toString("hex");
@@ -46,6 +52,13 @@ export function judging({ grader, slots, environments, defaultGradeMs }: Judging
       }
     },
   };
+}
+
+function withinGuardrails(submission: Submission, maxDiff: DiffSize): Submission {
+  const excess = submission.refused === undefined ? excessOf(submission.patch, maxDiff) : undefined;
+  if (excess === undefined) return submission;
+  const reason = `the submission is larger than grading.max_diff allows: ${excess}`;
+  return { ...submission, refused: { outcome: "SUBMISSION_TOO_LARGE", reason } };
 }
 
 /** What is in use is not collected: the caller lets go of what is in `held`. */

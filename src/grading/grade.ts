@@ -12,6 +12,8 @@ export type Outcome =
   | "TAMPERED"
   | "POLICY_BROKE_SANDBOX"
   | "SUBMISSION_TOO_LARGE"
+  | "COMPILES"
+  | "DOES_NOT_COMPILE"
   | "NO_VERDICT";
 
 export interface TestCount {

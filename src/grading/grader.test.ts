@@ -106,10 +106,10 @@ function backendOf(told: Told): {
   return { backend: backend as unknown as Backend, disposed: () => disposed, runs: () => runs };
 }
 
-async function grade(told: Told, submission: Submission = PATCH, spec = SPEC) {
+async function grade(told: Told, submission: Submission = PATCH, spec = SPEC, kind: "tests" | "structural" = "tests") {
   const { backend, disposed, runs } = backendOf(told);
   const hostLacks = async () => told.hostLacks;
-  const grader = new Grader({ backend, judge, newId: () => "id", limits: LIMITS, serverVersion: "1", hostLacks });
+  const grader = new Grader({ backend, judge, newId: () => "id", limits: LIMITS, serverVersion: "1", hostLacks, kind });
   const signal = new AbortController().signal;
   const got = await grader.gradeSubmission({ environment: ENVIRONMENT, spec, submission, signal });
   return { ...got, runs: runs(), disposed: disposed() };
@@ -239,5 +239,31 @@ describe("a grade", () => {
   it("survives a journal: what it is made of is JSON", async () => {
     const got = await grade({ scripts: [RESOLVED] });
     expect(JSON.parse(JSON.stringify(got))).toEqual(got);
+  });
+});
+
+describe("a structural grade", () => {
+  const structural = (told: Told, submission?: Submission) => grade(told, submission, SPEC, "structural");
+
+  it("never has a reward, whatever it finds, and runs no test", async () => {
+    const refused = { outcome: "SUBMISSION_TOO_LARGE", reason: "much too large" } as const;
+    const grades = [
+      await structural({}),
+      await structural({ applies: false }),
+      await structural({}, { patch: new Uint8Array(), leftOut: [] }),
+      await structural({}, { ...PATCH, refused }),
+    ];
+    const outcomes = ["COMPILES", "PATCH_DOES_NOT_APPLY", "EMPTY_PATCH", "SUBMISSION_TOO_LARGE"];
+    expect(grades.map(({ outcome }) => outcome)).toEqual(outcomes);
+    for (const got of grades) {
+      expect(got).toMatchObject({ validity: "STRUCTURAL", tests: {}, runs: 0 });
+      expect([got.reward, got.officialResolved]).toEqual([undefined, undefined]);
+    }
+  });
+
+  it("says so when the infrastructure failed", async () => {
+    const got = await structural({ createFails: new SandlotError("sandbox", "the host is full") });
+    expect(got).toMatchObject({ validity: "INFRA", outcome: "NO_VERDICT" });
+    expect(got.reward).toBeUndefined();
   });
 });

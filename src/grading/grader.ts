@@ -9,8 +9,9 @@ import type { TestGroup, Verdict } from "../verdict/verdict.ts";
 import { evidenceOf } from "./evidence.ts";
 import { excerpt } from "./excerpt.ts";
 import type { Grade, GradeTimings, Outcome, Validity } from "./grade.ts";
-import { type OfficialRun, runOfficial } from "./official.ts";
+import { type OfficialRun, type RunTimings, runOfficial } from "./official.ts";
 import type { GraderSpec } from "./spec.ts";
+import { checkStructure } from "./structural.ts";
 import { type Submission, takeSubmission } from "./submission.ts";
 
 export interface GraderOptions {
@@ -21,6 +22,8 @@ export interface GraderOptions {
   /** Of those sandboxes. */
   readonly limits: Limits;
   readonly serverVersion: string;
+  /** `structural`: no test is run and no grade has a reward. Default: `tests`. */
+  readonly kind?: "tests" | "structural";
   /** What this host lacks now, in words: a run that did not resolve then proves nothing. Undefined = nothing. Default: never asked. */
   readonly hostLacks?: () => Promise<string | undefined>;
   /** Runs a second try while no other is run; the default lets one second try run at a time. */
@@ -50,6 +53,8 @@ interface Finding {
   readonly reason: string;
   readonly verdict?: Verdict;
   readonly run?: OfficialRun;
+  /** Where there was no run. */
+  readonly timings?: RunTimings;
   /** What was judged, where that is not the log. */
   readonly evidence?: Uint8Array;
   readonly verdictMs?: number;
@@ -100,14 +105,13 @@ export class Grader {
   async #find(request: GradeRequest): Promise<Finding> {
     const { spec, submission, signal } = request;
     signal.throwIfAborted();
+    if (this.#options.kind === "structural") return { ...(await this.#structureOf(request)), validity: "STRUCTURAL" };
     const { markers, expects } = RULES[spec.expectation.rule];
     if (markers && !(spec.script.includes(START) && spec.script.includes(END))) {
       throw new SandlotError("task", `the test script lacks "${START}" or "${END}": no log of it can be judged`);
     }
-    if (submission.refused !== undefined) return { validity: "VALID", ...submission.refused };
-    if (submission.patch.length === 0) {
-      return { validity: "VALID", outcome: "EMPTY_PATCH", reason: "the submission changes nothing" };
-    }
+    const known = judgedAsItIs(submission);
+    if (known !== undefined) return { validity: "VALID", ...known };
     const first = await this.#try(request);
     const last = wentOverLimit(first)
       ? await (this.#options.alone ?? this.#inTurn)(() => this.#try(request), signal)
@@ -118,6 +122,13 @@ export class Grader {
     // Asked when the run's own sandbox is gone, so that graded code cannot bring it about.
     const lack = last.outcome === "RESOLVED" ? undefined : await this.#options.hostLacks?.();
     return lack === undefined ? last : { ...last, validity: "INFRA", outcome: "NO_VERDICT", reason: lack };
+  }
+
+  async #structureOf({ environment, spec, submission, signal }: GradeRequest): Promise<Omit<Finding, "validity">> {
+    const { backend, newId, limits } = this.#options;
+    const { apply } = spec;
+    const { patch } = submission;
+    return judgedAsItIs(submission) ?? checkStructure({ backend, environment, newId, limits, signal, apply, patch });
   }
 
   /** Fault `task`: the tests give no verdict on the untouched repository either. */
@@ -208,6 +219,12 @@ export class Grader {
   }
 }
 
+/** What needs no look at anything else. */
+function judgedAsItIs({ patch, refused }: Submission): Pick<Finding, "outcome" | "reason"> | undefined {
+  if (refused !== undefined) return refused;
+  return patch.length === 0 ? { outcome: "EMPTY_PATCH", reason: "the submission changes nothing" } : undefined;
+}
+
 const NO_TESTS: TestGroup = { success: [], failure: [] };
 
 /** A run that was short of memory and did not resolve counts as one that did not finish. */
@@ -246,7 +263,10 @@ function countTests({ failToPass, passToPass }: Verdict): Grade["tests"] {
   return { FAIL_TO_PASS: count(failToPass), PASS_TO_PASS: count(passToPass) };
 }
 
-function timingsOf({ submissionMs = 0, queuedMs = 0 }: GradeRequest, { run, verdictMs = 0 }: Finding): GradeTimings {
-  const { sandboxMs, applyMs, testMs } = run?.timings ?? { sandboxMs: 0, applyMs: 0, testMs: 0 };
+function timingsOf(
+  { submissionMs = 0, queuedMs = 0 }: GradeRequest,
+  { run, timings, verdictMs = 0 }: Finding,
+): GradeTimings {
+  const { sandboxMs, applyMs, testMs } = timings ?? run?.timings ?? { sandboxMs: 0, applyMs: 0, testMs: 0 };
   return { queuedMs, submissionMs, sandboxMs, applyMs, testMs, verdictMs };
 }

@@ -1,21 +1,16 @@
 import { createHash } from "node:crypto";
-import type { Environment } from "../environments/environment.ts";
 import { SandlotError } from "../errors.ts";
-import type { Backend, ExecResult, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import type { ExecResult, Sandbox } from "../sandbox/sandbox.ts";
 import { APPLY_CHAINS, applyPatch, patchFileOf, patchFor } from "./apply.ts";
+import { type FreshOptions, inFreshSandbox } from "./fresh.ts";
 import { placeFile, placeFiles } from "./hidden-files.ts";
 import { restoreFiles } from "./restore.ts";
 import type { GraderSpec } from "./spec.ts";
 
-export interface OfficialRequest {
-  readonly backend: Backend;
-  readonly environment: Environment;
+export interface OfficialRequest extends FreshOptions {
   readonly spec: GraderSpec;
   readonly patch: Uint8Array;
-  readonly newId: () => string;
-  readonly limits: Limits;
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
 }
 
 export interface RunTimings {
@@ -54,17 +49,8 @@ const BEFORE_FILE = "/before.sh";
  * Applies a patch in a fresh sandbox of the environment and runs the family's own script there, byte for byte, stdout and stderr on one pipe. Nothing
  * of the sandbox is left. Fault `sandbox` when the infrastructure failed.
  */
-export async function runOfficial(request: OfficialRequest): Promise<OfficialRun> {
-  const { backend, environment, newId, limits, signal } = request;
-  const { rootfs, layers, binds, workdir, env } = environment;
-  const started = performance.now();
-  const spec = { id: newId(), rootfs, layers, binds, views: [], workdir, env, limits, network: "none" } as const;
-  const sandbox = await backend.create(spec, signal);
-  try {
-    return await applyAndTest(sandbox, request, performance.now() - started);
-  } finally {
-    await sandbox.dispose();
-  }
+export function runOfficial(request: OfficialRequest): Promise<OfficialRun> {
+  return inFreshSandbox(request, (sandbox, sandboxMs) => applyAndTest(sandbox, request, sandboxMs));
 }
 
 async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxMs: number): Promise<OfficialRun> {

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Environment } from "../environments/environment.ts";
 import { removeTree } from "../environments/shelf.ts";
 import type { PipAccess } from "../environments/swebench/package-index.ts";
+import { type DiffSize, excessOf } from "../grading/diff-size.ts";
 import type { Backend, Bind, ExecResult, Limits, Sandbox, SandboxSpec } from "../sandbox/sandbox.ts";
 import { type SeedResult, type SeedStatus, tailOf } from "./result.ts";
 import type { Seed } from "./seed.ts";
@@ -18,6 +19,8 @@ export interface SeedRun {
   /** A folder that does not exist, on the backend's volume; gone afterwards. */
   readonly scratch: string;
   readonly patch?: Uint8Array;
+  /** A patch that is more is refused before anything runs; 0 = off. */
+  readonly maxDiff: DiffSize;
   readonly budgets?: Budgets;
   readonly signal: AbortSignal;
 }
@@ -39,6 +42,8 @@ export const BUDGETS: Budgets = { clone: 5_000, install: 20_000, patch: 5_000, t
  */
 export async function runSeed(seed: Seed, run: SeedRun): Promise<SeedResult> {
   const clock = new Clock(run.budgets ?? BUDGETS);
+  const excess = run.patch && excessOf(run.patch, run.maxDiff);
+  if (excess !== undefined) return resultOf(seed, { status: "patch_refused", tail: excess }, clock);
   const layer = join(run.scratch, "layer");
   await mkdir(dirname(layer), { recursive: true, mode: 0o700 });
   try {

@@ -5,6 +5,17 @@ import type { GradeIntent, GradeOutcome, SubmissionTaken } from "./lines.ts";
 
 export type FinalGrade = GradeOutcome;
 
+export interface Finalizing {
+  readonly submitted: boolean;
+  /** Where it was read already. */
+  readonly taken?: Taken | undefined;
+}
+
+export interface Taken {
+  readonly submission: Submission;
+  readonly tookMs: number;
+}
+
 /** Key of the one final grade in a ledger. */
 export const FINAL = "grade:final";
 
@@ -14,10 +25,10 @@ const NOTHING: Submission = { patch: new Uint8Array(), leftOut: [] };
  * The one final judgement: intent, submission, verdict, each journalled before the next begins, so that a server that was killed in between carries on. The sandbox goes as soon as the submission
  * is in the journal.
  */
-export async function finalize(life: Life, { submitted }: { submitted: boolean }): Promise<FinalGrade> {
+export async function finalize(life: Life, { submitted, taken }: Finalizing): Promise<FinalGrade> {
   if (life.ledger.final) return life.ledger.final;
   const intent = life.ledger.finalIntent ?? intend(life, { key: FINAL, final: true, submitted });
-  const submission = await takeOnce(life, intent.gradeId).catch((error: unknown) => {
+  const submission = await takeOnce(life, intent.gradeId, taken).catch((error: unknown) => {
     if (life.ending.aborted) return NOTHING; // a judge whose signal has fired says CANCELLED
     throw error;
   });
@@ -45,12 +56,10 @@ function intend(life: Life, facts: Pick<GradeIntent, "key" | "final" | "submitte
   return intent;
 }
 
-async function takeOnce(life: Life, gradeId: string): Promise<Submission> {
-  const taken = life.ledger.submissions.get(gradeId);
-  if (taken) return restore(taken);
-  if (!life.sandbox) throw new SandlotError("sandbox", "the sandbox was lost before its work tree could be read");
-  const began = performance.now();
-  const submission = await life.judge.takeSubmission(life.sandbox, life.ledger.created.environment, life.ending);
+async function takeOnce(life: Life, gradeId: string, early?: Taken): Promise<Submission> {
+  const known = life.ledger.submissions.get(gradeId);
+  if (known) return restore(known);
+  const { submission, tookMs } = early ?? (await take(life));
   const { patch, leftOut, refused } = submission;
   life.write({
     type: "submission",
@@ -58,10 +67,18 @@ async function takeOnce(life: Life, gradeId: string): Promise<Submission> {
     gradeId,
     patchBase64: Buffer.from(patch).toString("base64"),
     leftOut,
-    tookMs: performance.now() - began,
+    tookMs,
     ...(refused ? { refused: refused.outcome, reason: refused.reason } : {}),
   });
   return submission;
+}
+
+/** Reads the work tree as it is now, and writes nothing down. */
+export async function take(life: Life): Promise<Taken> {
+  if (!life.sandbox) throw new SandlotError("sandbox", "the sandbox was lost before its work tree could be read");
+  const began = performance.now();
+  const submission = await life.judge.takeSubmission(life.sandbox, life.ledger.created.environment, life.ending);
+  return { submission, tookMs: performance.now() - began };
 }
 
 async function judgeOnce(life: Life, intent: GradeIntent, submission: Submission): Promise<GradeOutcome> {

@@ -3,7 +3,7 @@ import { SandlotError } from "../errors.ts";
 import { callTool, isSubmit } from "../tools/table.ts";
 import type { ToolResult } from "../tools/tool.ts";
 import { exhausted, spent } from "./budget.ts";
-import { type FinalGrade, finalize } from "./final-grade.ts";
+import { type FinalGrade, finalize, type Taken, take } from "./final-grade.ts";
 import type { Life } from "./life.ts";
 import { type StepIntent, type StepOutcome, storeChunks } from "./lines.ts";
 import type { LiveOutput } from "./live-output.ts";
@@ -120,9 +120,26 @@ async function run(life: Life, intent: StepIntent, work: StepWork): Promise<Step
 
 async function submit(life: Life, intent: StepIntent, work: StepWork): Promise<StepResult> {
   life.running = { key: intent.key, callId: intent.callId };
-  const final = await finalize(life, { submitted: true });
+  const taken = await takeEarly(life);
+  const excess = taken && life.judge.excess?.(taken.submission);
+  const still = { timeoutMs: 0, sandboxMs: 0, broken: false };
+  if (excess !== undefined) {
+    const text = `Not submitted: the change is larger than what is taken here: ${excess}. Make it smaller and submit again.`;
+    return finish(life, intent, work, { ...still, result: { ...nothing(life), kind: "TOOL_ERROR", text } });
+  }
+  const final = await finalize(life, { submitted: true, taken });
   const result: ToolResult = { ...nothing(life), kind: "OK", text: `Submitted. ${verdictText(life)}` };
-  return finish(life, intent, work, { result, timeoutMs: 0, sandboxMs: 0, broken: false, final });
+  return finish(life, intent, work, { ...still, result, final });
+}
+
+/** Where guardrails may send a submission back, it is read before anything is final. */
+async function takeEarly(life: Life): Promise<Taken | undefined> {
+  const { judge, ledger, ending, sandbox } = life;
+  if (!judge.excess || ledger.finalIntent || ending.aborted || !sandbox) return undefined;
+  return take(life).catch((error: unknown) => {
+    if (ending.aborted) return undefined; // the final grade says that it was cancelled
+    throw error;
+  });
 }
 
 interface Outcome {

@@ -115,6 +115,32 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
     expect(await gradePatch(displaced.replace("@@ -1,", "@@ -3,"))).toMatchObject({ validity: "VALID" });
   });
 
+  it("tells of the structure of a patch without a reward, and runs nothing of it", async () => {
+    const options = { backend, judge, newId, limits: LIMITS, serverVersion: "test", kind: "structural" } as const;
+    const { environment, spec } = task;
+    const structureAfter = async (command: string) => {
+      await run(`git checkout --quiet . && git clean --quiet -fdx && ${command}`);
+      return new Grader(options).gradeSandbox({ sandbox: agent, environment, spec, signal });
+    };
+    const looked: [string, string, RegExp][] = [
+      [FIX, "COMPILES", /applies; 1 changed files compile, 0 are of a kind that is not compiled; no test was run$/],
+      ["rm calc.py; echo more >> docs/page.md", "COMPILES", /0 changed files compile, 1 are of a kind/],
+      ["echo 'raise SystemExit(7)' > conftest.py; ln -s /dev/zero zero.py", "COMPILES", /1 changed files compile/],
+      ["echo 'def (' >> calc.py", "DOES_NOT_COMPILE", /calc.py: SyntaxError: /],
+      ["printf 'x = 1\\0' > 'a b.py'", "DOES_NOT_COMPILE", /a b.py: /],
+      ["echo 'if true; then' > run.sh", "DOES_NOT_COMPILE", /run.sh: line /],
+    ];
+    for (const [command, outcome, reason] of looked) {
+      const got = await structureAfter(command);
+      expect(got, command).toMatchObject({ validity: "STRUCTURAL", outcome, reason: expect.stringMatching(reason) });
+      expect("reward" in got).toBe(false);
+    }
+    const submission = { patch: Buffer.from(task.goldPatch.replaceAll("abs", "sba")), leftOut: [] };
+    const stale = await new Grader(options).gradeSubmission({ environment, spec, submission, signal });
+    expect(stale).toMatchObject({ validity: "STRUCTURAL", outcome: "PATCH_DOES_NOT_APPLY" });
+    expect("reward" in stale).toBe(false);
+  });
+
   it("needs nothing of the agent's git", async () => {
     expect(await gradeAfter(`${FIX}; rm -rf .git`)).toMatchObject({ reward: 1 });
     expect(

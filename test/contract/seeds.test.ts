@@ -70,6 +70,7 @@ describe.skipIf(isolated === undefined)("a run of a seed", () => {
       newId: () => `sandlot-${place.instance}-${randomBytes(16).toString("hex")}`,
       limits: { memoryMiB: 256, cpuMilli: 2_000, pids: 64, diskMiB: 256 },
       packages: { indexes: [], env: {}, binds: [] },
+      maxDiff: { bytes: 0, files: 1, hunks: 0 },
       budgets: { ...BUDGETS, ...options.budgets },
       signal: AbortSignal.timeout(50_000),
       ...(options.patch !== undefined && { patch: Buffer.from(options.patch) }),
@@ -149,6 +150,16 @@ describe.skipIf(isolated === undefined)("a run of a seed", () => {
   test("with a patch that does not apply says so", async () => {
     const stale = change("2").replace("-1\n", "-7\n");
     expect(await runOf({}, { patch: stale })).toMatchObject({ status: "patch_failed", before: { status: "passed" } });
+  });
+
+  test("refuses a patch past the guardrails before anything runs", async () => {
+    const two = change("2") + change("2").replaceAll("value", "other");
+    const { status, tail, before } = await runOf({}, { patch: two });
+    expect({ status, tail, before }).toEqual({
+      status: "patch_refused",
+      tail: "2 files (at most 1)",
+      before: undefined,
+    });
   });
 
   test("has no network while tests run", async () => {

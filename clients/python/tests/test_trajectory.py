@@ -128,6 +128,15 @@ async def test_a_result_is_plain_data_that_pickles(fake: Fake):
     assert (newer.kind, newer.exit_code) == ("99", 0)
 
 
+async def test_a_structural_grade_is_no_reward(fake: Fake):
+    """Not even one of a server that sends a number all the same."""
+    structural = {"validity": grade_pb2.VALIDITY_STRUCTURAL, "outcome": grade_pb2.OUTCOME_COMPILES}
+    fake.on("Grade", grade_pb2.Grade(**structural), grade_pb2.Grade(**structural, reward=1))
+    async with sandlot.connect(fake.address) as client, client.trajectory("t") as t:
+        grades = [await t.grade(), await t.grade()]
+    assert [(grade.reward, grade.validity, grade.outcome) for grade in grades] == [(None, "STRUCTURAL", "COMPILES")] * 2
+
+
 async def test_a_grade_without_a_reward_is_not_a_zero(fake: Fake):
     infra = grade_pb2.Grade(validity=grade_pb2.VALIDITY_INFRA, outcome=grade_pb2.OUTCOME_NO_VERDICT, reason="disk")
     zero = grade_pb2.Grade(validity=grade_pb2.VALIDITY_VALID, outcome=grade_pb2.OUTCOME_UNRESOLVED, reward=0)

@@ -75,7 +75,8 @@ async function play(wanted: Seed, settings: Settings, signal: AbortSignal, patch
     const packages = await environments.packageAccess(signal);
     const origin = await originOf(wanted, settings);
     const scratch = join(settings.stateDir, "seeds", randomBytes(8).toString("hex"));
-    const run: SeedRun = { backend, newId, limits, workbench, packages, origin, scratch, signal };
+    const maxDiff = settings.config.grading.max_diff;
+    const run: SeedRun = { backend, newId, limits, workbench, packages, origin, scratch, maxDiff, signal };
     return runSeed(wanted, patch === undefined ? run : { ...run, patch });
   });
 }

@@ -44,6 +44,7 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
     stack.announce(server.address);
     server.setServing(true);
     process.stdout.write(`${welcome(server, stack)}\n`);
+    if (settings.config.grading.kind === "structural") process.stdout.write(`${NO_REWARDS}\n`);
     if (readyFile !== undefined) announce(readyFile, server.address);
     await stopped;
     await stop(server, stack);
@@ -52,6 +53,8 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
     return 0;
   },
 };
+
+const NO_REWARDS = "Grading is STRUCTURAL: no test is run, and no grade has a reward (grading.kind)";
 
 function welcome({ address }: Listening, { rollouts, stateDir }: Stack): string {
   const { backend, isolated } = rollouts.info();

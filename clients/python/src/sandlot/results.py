@@ -112,7 +112,7 @@ class Grade:
     def _from(cls, wire: grade_pb2.Grade) -> Grade:
         return cls(
             id=wire.id,
-            reward=optional(wire, "reward"),
+            reward=optional(wire, "reward") if wire.validity == grade_pb2.VALIDITY_VALID else None,
             validity=word(grade_pb2.Validity, wire.validity),
             outcome=word(grade_pb2.Outcome, wire.outcome),
             reason=wire.reason,

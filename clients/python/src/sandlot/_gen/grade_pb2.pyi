@@ -30,6 +30,8 @@ class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTCOME_SUBMISSION_TOO_LARGE: _ClassVar[Outcome]
     OUTCOME_TESTS_DID_NOT_FINISH: _ClassVar[Outcome]
     OUTCOME_NO_VERDICT: _ClassVar[Outcome]
+    OUTCOME_COMPILES: _ClassVar[Outcome]
+    OUTCOME_DOES_NOT_COMPILE: _ClassVar[Outcome]
 
 class AssuranceLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -53,6 +55,8 @@ OUTCOME_POLICY_BROKE_SANDBOX: Outcome
 OUTCOME_SUBMISSION_TOO_LARGE: Outcome
 OUTCOME_TESTS_DID_NOT_FINISH: Outcome
 OUTCOME_NO_VERDICT: Outcome
+OUTCOME_COMPILES: Outcome
+OUTCOME_DOES_NOT_COMPILE: Outcome
 ASSURANCE_LEVEL_UNSPECIFIED: AssuranceLevel
 ASSURANCE_LEVEL_RULE_ONLY: AssuranceLevel
 
