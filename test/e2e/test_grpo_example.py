@@ -1,0 +1,71 @@
+"""The GRPO example learns from true rewards and from nothing else, and plays on a live server."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from server import Server
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from grpo_numpy import COMMANDS, Policy, Sample, advantages_of, dealt, learn  # noqa: E402
+
+TASKS = ["a", "b", "c", "d"]
+RIGHT, WRONG, UNDO = (COMMANDS.index(name) for name in ("right", "wrong", "undo"))
+
+
+def reward_of(moves: tuple[int, ...]) -> float:
+    """What the server would say, without one: the right patch alone is applied, and handed in."""
+    applied: set[int] = set()
+    for move in moves[:-1]:
+        if move == UNDO:
+            applied.clear()
+        elif move in (RIGHT, WRONG) and not applied:
+            applied.add(move)
+    return float(COMMANDS[moves[-1]] == "submit" and applied == {RIGHT})
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_policy_learns_from_its_rewards_and_from_shuffled_ones_it_does_not(seed: int, shuffled: bool) -> None:
+    rng = np.random.default_rng(seed)
+    policy = Policy(rng)
+    means: list[float] = []
+    for _ in range(20):
+        played = [(task, policy.play()) for task in TASKS for _ in range(8)]
+        samples = [Sample(task, moves, reward_of(moves)) for task, moves in played]
+        means.append(float(np.mean([sample.reward for sample in samples])))
+        learn(policy, dealt(samples, rng) if shuffled else samples, TASKS, rate=3.0)
+    assert np.mean(means[:2]) < 0.4
+    assert (np.mean(means[-5:]) > 0.8) != shuffled
+
+
+def test_a_sample_without_a_verdict_leaves_its_siblings_as_they_are() -> None:
+    group = [Sample("a", (0,), reward) for reward in (1.0, 0.0, 0.0)]
+    assert advantages_of(group) == pytest.approx([2**0.5, -(0.5**0.5), -(0.5**0.5)])
+    tables = []
+    for extra in ([], [Sample("a", (1,), None)]):
+        policy = Policy(np.random.default_rng(0))
+        learn(policy, [*group, *extra], ["a"], rate=1.0)
+        tables.append(policy.logits)
+    assert np.array_equal(*tables)
+    assert advantages_of([Sample("a", (0,), 0.0)] * 3) == [0.0, 0.0, 0.0]
+
+
+def test_the_example_trains_on_a_live_server_and_writes_its_curve(shared: Server, tmp_path: Path) -> None:
+    arguments = ["--steps", "2", "--tasks", "1", "--group", "3", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "examples/grpo_numpy.py", shared.address, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert "step   2 of 2" in done.stdout
+    rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
+    assert [(row["samples"], row["without_verdict"]) for row in rows] == [("3", "0")] * 2
+    assert "<polyline" in (tmp_path / "curve.svg").read_text()
