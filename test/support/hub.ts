@@ -48,6 +48,8 @@ export class LoopbackHub {
   readonly renamed = new Map<string, string>();
   readonly troubles: Trouble[] = [];
   readonly requests: Request[] = [];
+  /** What addresses of next pages begin with; default: the endpoint. */
+  pagesAt = "";
   readonly #hub: Server;
   readonly #store: Server;
   #endpoint = "";
@@ -115,7 +117,7 @@ export class LoopbackHub {
     const files = dataset.commits.get(sha);
     if (files === undefined) return refusal(404, "RevisionNotFound", `Invalid rev id: ${name}`);
     if (kind === "revision") return json({ id, sha, private: dataset.token !== undefined, cardData: dataset.card });
-    if (kind === "tree") return tree(files, url, this.endpoint);
+    if (kind === "tree") return tree(files, url, this.pagesAt || this.endpoint);
     return this.#resolve(sha, decodeURIComponent(path), files, request);
   }
 

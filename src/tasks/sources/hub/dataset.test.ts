@@ -281,18 +281,23 @@ describe("fetching from the hub", () => {
     await expect(fetching).rejects.toThrow("enough");
   });
 
-  it("follows no address and no path that leads elsewhere", async () => {
+  it("asks nobody else for further pages, as a mirror names the hub that it mirrors", async () => {
+    hub.pagesAt = "http://10.255.255.1:9";
+    expect(await got({ deadlineMs: 2_000 })).toHaveLength(5);
+    expect(hub.requests.filter(({ path }) => path.includes("cursor=")).length).toBeGreaterThan(0);
+  });
+
+  it("is refused a file whose path leads out of the data set", async () => {
     const dataset = hub.datasets.get(ID) ?? expect.fail();
-    hub.troubles.push({
-      at: /tree/,
-      times: 1,
-      with: { status: 200, headers: { link: '<http://10.0.0.1/x>; rel="next"' } },
-    });
-    await expect(got()).rejects.toThrow(/expected an answer of the hub's interface from .*tree.*, got no JSON/);
     const files = new Map([["../../../escaped.jsonl", { bytes: Buffer.from("{}") }]]);
     hub.datasets.set(ID, { ...dataset, commits: new Map([[SECOND, files]]) });
     await expect(open(`${ID}@${SECOND}:train`)).rejects.toThrow(
       /files inside the data set, got one at \.\.\/\.\.\/\.\./,
     );
+  });
+
+  it("ends when what answers is no hub", async () => {
+    hub.troubles.push({ at: /\/revision\//, times: 1, with: { status: 200 } });
+    await expect(got()).rejects.toThrow(/expected an answer of the hub's interface from .*, got no JSON/);
   });
 });

@@ -41,7 +41,7 @@ export class Hub {
     return this.#options.endpoint;
   }
 
-  /** A document of the interface, and the address of its next page. */
+  /** A document of the interface, and the path of its next page. */
   async json<T>(path: string, schema: z.ZodType<T>): Promise<{ readonly value: T; readonly next?: string }> {
     const url = this.#url(path);
     return this.again(url, async () => {
@@ -91,11 +91,8 @@ export class Hub {
     }
   }
 
-  /** Addresses of further pages come whole; those of another host are refused. */
   #url(path: string): string {
-    const url = new URL(path, `${this.#options.endpoint}/`);
-    if (url.origin === new URL(this.#options.endpoint).origin) return url.href;
-    throw answer(this.#options.endpoint, `an address elsewhere, ${url.href}`);
+    return new URL(path, `${this.#options.endpoint}/`).href;
   }
 
   async #fetch(url: string, headers: Readonly<Record<string, string>>): Promise<Response> {
@@ -195,9 +192,12 @@ function waitOf(headers: Headers): number | undefined {
   return Number.isNaN(waitMs) ? undefined : Math.max(waitMs, 0);
 }
 
-/** From `Link: <address>; rel="next"`. */
+/** From `Link: <address>; rel="next"`, without its host: that of a mirror may be the hub's own, which the token is not for. */
 function nextPage(link: string | null): string | undefined {
-  return /<([^>]*)>\s*;\s*rel="next"/.exec(link ?? "")?.[1];
+  const address = /<([^>]*)>\s*;\s*rel="next"/.exec(link ?? "")?.[1];
+  if (address === undefined || !URL.canParse(address, "http://hub")) return undefined;
+  const { pathname, search } = new URL(address, "http://hub");
+  return `${pathname.replace(/^\/+/, "")}${search}`;
 }
 
 function parsed<T>(bytes: Uint8Array, schema: z.ZodType<T>, url: string): T {

@@ -31,13 +31,18 @@ export async function fetchListing(hub: Hub, id: string, revision: string): Prom
   const { value } = await hub.json(`api/datasets/${id}/revision/${encodeURIComponent(revision)}`, Info);
   const files: ListedFile[] = [];
   let page: string | undefined = `api/datasets/${id}/tree/${value.sha}?recursive=true`;
-  while (page !== undefined) {
+  for (let pages = 1; page !== undefined; pages++) {
+    if (pages > MAX_PAGES)
+      throw new SandlotError("sandbox", `${id}: expected at most ${MAX_PAGES} pages of files, got more`);
     const tree: { value: z.infer<typeof Tree>; next?: string } = await hub.json(page, Tree);
     files.push(...tree.value.flatMap(toFile));
     page = tree.next;
   }
   return { revision: value.sha, files, configs: toConfigs(value.cardData?.configs) };
 }
+
+/** Of a thousand files each, on the real hub. */
+const MAX_PAGES = 1_000;
 
 const Info = z.object({
   sha: z.string().regex(/^[0-9a-f]{40}$/),
