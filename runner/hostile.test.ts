@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunnerExecResult } from "../src/sandbox/runner/client.ts";
+import { leaveOut } from "../test/support/required.ts";
 import {
   bash,
   eventually,
@@ -14,7 +15,7 @@ import {
 } from "./started.ts";
 
 const reason = noContainerBecause();
-if (reason !== undefined) console.warn(`runner/hostile.test.ts is skipped: ${reason}`);
+if (reason !== undefined) leaveOut("hostile commands", "oci", reason);
 
 describe.skipIf(reason !== undefined)("inside a container, a command", () => {
   let runner: StartedRunner;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunnerExecResult } from "../src/sandbox/runner/client.ts";
 import type { ExecOptions } from "../src/sandbox/sandbox.ts";
+import { leaveOut } from "../test/support/required.ts";
 import {
   bash,
   eventually,
@@ -120,7 +121,7 @@ describe("a command that repeats", () => {
 });
 
 const reason = noContainerBecause();
-if (reason !== undefined) console.warn(`runner/spare.test.ts: hostile commands are skipped: ${reason}`);
+if (reason !== undefined) leaveOut("hostile commands for the shell that waits", "oci", reason);
 
 describe.skipIf(reason !== undefined)("inside a container, the shell that waits", () => {
   let runner: StartedRunner;

@@ -9,6 +9,7 @@ import { openBackend } from "../../src/sandbox/open.ts";
 import type { Backend, ExecResult, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { Judge } from "../../src/verdict/judge-in-worker.ts";
 import { type GradedTask, HIDDEN, makeGradedTask } from "../support/graded-task.ts";
+import { leaveOut } from "../support/required.ts";
 
 const RUNNER = resolve(import.meta.dirname, "../../runner/sandlot-runner");
 const runnable =
@@ -17,8 +18,7 @@ const runnable =
     () => true,
     () => false,
   ));
-if (!runnable)
-  console.warn("grading in oci sandboxes is skipped: it needs root and runner/sandlot-runner (scripts/setup)");
+if (!runnable) leaveOut("grading in sandboxes", "oci", "it needs root and runner/sandlot-runner (scripts/setup)");
 
 const LIMITS = { memoryMiB: 512, cpuMilli: 1000, pids: 256, diskMiB: 1024 };
 const signal = new AbortController().signal;

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type OpenBackendOptions, openBackend } from "../../src/sandbox/open.ts";
 import type { Backend, ExecOptions, ExecResult, Sandbox, SandboxSpec } from "../../src/sandbox/sandbox.ts";
+import { requiredBackends } from "./required.ts";
 
 export const RUNNER = join(import.meta.dirname, "../../runner/sandlot-runner");
 
@@ -37,7 +38,7 @@ export async function availableVariants(): Promise<readonly Variant[]> {
     else reasons.push(`skipped: ${variant.name}: ${failure}`);
   }
   if (reasons.length > 0) process.stderr.write(`${reasons.join("\n")}\n`);
-  for (const type of (process.env["SANDLOT_REQUIRE_BACKENDS"] ?? "").split(",").filter((name) => name !== "")) {
+  for (const type of requiredBackends()) {
     if (!available.some((variant) => variant.options.type === type)) {
       throw new Error(`SANDLOT_REQUIRE_BACKENDS names ${type}, which does not work here:\n${reasons.join("\n")}`);
     }
