@@ -131,6 +131,7 @@ export class OciBackend implements BareBackend {
     const { spec, disk, identity } = record;
     if (identity === undefined) throw new Error("a sandbox without a process cannot be opened");
     const sandbox = new OciSandbox({
+      id: spec.id,
       spec,
       disk,
       identity,
@@ -150,6 +151,7 @@ export class OciBackend implements BareBackend {
     const record = await this.#record(id);
     const { cgroups, instance, stateDir, launcher } = this.#ground;
     const remains = {
+      id,
       places: placesOf(stateDir, id, record?.disk ?? "folder"),
       disk: record?.disk ?? "folder",
       identity: record?.identity,

@@ -107,6 +107,7 @@ async function launch(ground: Ground, making: Making, record: SandboxRecord): Pr
     argv: ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
     open: [places.control, ground.runnerPath],
     timeoutMs: LAUNCH_MS,
+    making: spec.id,
     ...(ground.cgroups?.hybrid ? { scratch: join(UNIFIED, cgroupPath(ground.instance, spec.id)) } : {}),
   });
   if (code === 0) return;

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, constants, openSync, rmSync } from "node:fs";
 import type { Launch, Launched } from "./launcher.ts";
+import { MAKING } from "./makers.ts";
 
 const running = new Set<ChildProcess>();
 
@@ -29,7 +30,8 @@ function run(launch: Launch, done: (launched: Launched) => void): void {
   try {
     for (const path of launch.open) opened.push(openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW));
     const [program = "", ...rest] = launch.argv;
-    const child = spawn(program, rest, { stdio: ["ignore", "pipe", "ignore", ...opened] });
+    const env = launch.making === undefined ? process.env : { ...process.env, [MAKING]: launch.making };
+    const child = spawn(program, rest, { stdio: ["ignore", "pipe", "ignore", ...opened], env });
     running.add(child);
     const timer = setTimeout(() => child.kill("SIGKILL"), launch.timeoutMs);
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { extname, join } from "node:path";
+import { isErrno } from "../identity.ts";
 
 /** A program for the launcher to run: its descriptors from 3 on are these files and folders, opened for reading. */
 export interface Launch {
@@ -8,6 +9,8 @@ export interface Launch {
   readonly timeoutMs: number;
   /** What the program leaves where only the launcher and its programs look: removed at its end. */
   readonly scratch?: string;
+  /** The sandbox that it makes: by this its processes can be found when the launcher is gone. */
+  readonly making?: string;
 }
 
 export interface Launched {
@@ -20,7 +23,8 @@ export interface Launched {
 
 /**
  * The small process in which all programs of this backend are started: in a mount namespace of its own, so that no mount reaches the host, and apart from the
- * server, whose event loop a start would block for a millisecond or more. One that died is made again by the next run.
+ * server, whose event loop a start would block for a millisecond or more. One that died is made again by the next run; what it had started is ended, so that
+ * nothing goes on behind the back of who was told that it failed. (A sandbox leaves its process group when it begins.)
  */
 export class Launcher {
   #child: ChildProcess | undefined;
@@ -64,8 +68,10 @@ export class Launcher {
     const child = spawn("unshare", argv, {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       env: { PATH: SYSTEM_PATH, LC_ALL: "C" },
+      detached: true, // a process group of its own
     });
     const gone = (cause: Error): void => {
+      if (child.pid !== undefined) killGroup(child.pid);
       if (this.#child === child) this.#child = undefined;
       const waiting = [...this.#waiting.values()];
       this.#waiting.clear();
@@ -80,6 +86,14 @@ export class Launcher {
     });
     this.#child = child;
     return child;
+  }
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
   }
 }
 

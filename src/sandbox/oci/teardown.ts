@@ -5,10 +5,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Identity, isErrno, signal, waitUntilDead } from "../identity.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { waitUntilDetached } from "./image.ts";
-import type { Launcher } from "./launcher.ts";
+import type { Launched, Launcher } from "./launcher.ts";
+import { endMakers } from "./makers.ts";
 import type { Places } from "./places.ts";
 
 export interface Remains {
+  readonly id: string;
   readonly places: Places;
   readonly disk: "folder" | "image";
   /** Of the first process, where it was ever written down. */
@@ -18,9 +20,12 @@ export interface Remains {
 }
 
 /** Ends all processes of a sandbox. With the first one its namespaces go, and with them every mount. */
-export async function endProcesses({ identity, cgroup }: Remains): Promise<void> {
+export async function endProcesses({ id, identity, cgroup }: Remains): Promise<void> {
   if (identity !== undefined) signal(identity, "SIGKILL");
-  else cgroup?.kill();
+  else {
+    await endMakers(id, DEADLINE_MS);
+    cgroup?.kill();
+  }
   // Version 1 keeps even a killed process frozen.
   await cgroup?.thaw();
   if (identity !== undefined && !(await waitUntilDead(identity, DEADLINE_MS))) {
@@ -66,10 +71,9 @@ function isSmall(places: Places): boolean {
 }
 
 async function removeTree(folder: string, launcher: Launcher): Promise<void> {
-  const { code, stdout } = await launcher.run({
-    argv: ["sh", "-c", 'rm -rf --one-file-system -- "$1" 2>&1', "rm", folder],
-    open: [],
-    timeoutMs: 600_000,
-  });
+  const argv = ["sh", "-c", 'rm -rf --one-file-system -- "$1" 2>&1', "rm", folder];
+  const remove = (): Promise<Launched> => launcher.run({ argv, open: [], timeoutMs: 600_000 });
+  // A second time when the launcher was killed meanwhile: the next run starts another one.
+  const { code, stdout } = await remove().catch(remove);
   if (code !== 0) throw new Error(`the folder ${folder} cannot be removed: ${stdout.trim()}`);
 }
