@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { SandboxSpec } from "../../src/sandbox/sandbox.ts";
+import type { Backend, SandboxSpec } from "../../src/sandbox/sandbox.ts";
 import { availableVariants, bash, eventually, newPlace, type Place, specIn } from "../support/backends.ts";
 import { leftovers } from "../support/leftovers.ts";
 
@@ -61,6 +61,28 @@ for (const variant of await availableVariants()) {
       expect(leftovers(place.stateDir, place.instance)).toEqual([]);
     });
 
+    test.runIf(variant.options.type === "oci")(
+      "control groups that hold nothing are gone at the next start",
+      async () => {
+        await using place = newPlace(variant);
+        const spec = specIn(place);
+        const groups = () => leftovers(place.stateDir, place.instance).filter((line) => line.startsWith("cgroup"));
+        await killedOwner(place, spec, "echo begun; sleep 60");
+        const backend = await place.open();
+        expect(groups()).not.toEqual([]); // a sandbox lives in them
+        await backend.close();
+        endAll(place.instance, spec.id);
+        await eventually("all of it is dead", () => processesOf(place.instance, spec.id).length === 0);
+        const next = await place.open();
+        expect(groups()).toEqual([]);
+        expect(await next.list()).toEqual([spec.id]);
+        await next.remove(spec.id);
+        await worksIn(next, specIn(place));
+        await next.close();
+        expect(leftovers(place.stateDir, place.instance)).toEqual([]);
+      },
+    );
+
     test("a folder without a readable record is listed, not opened, and removed", async () => {
       await using place = newPlace(variant);
       const { id } = specIn(place);
@@ -73,6 +95,29 @@ for (const variant of await availableVariants()) {
       expect(leftovers(place.stateDir, place.instance)).toEqual([]);
     });
   });
+}
+
+async function worksIn(backend: Backend, spec: SandboxSpec): Promise<void> {
+  const sandbox = await backend.create(spec);
+  expect((await bash(sandbox, "echo here")).stdout).toBe("here\n");
+  await sandbox.dispose();
+}
+
+/** As an out-of-memory killer may do, with no server alive. */
+function endAll(instance: string, id: string): void {
+  for (const pid of processesOf(instance, id)) process.kill(pid, "SIGKILL");
+}
+
+function processesOf(instance: string, id: string): readonly number[] {
+  const path = `/sandlot-${instance}/${id}`;
+  const isThere = (pid: string): boolean => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(path);
+    } catch {
+      return false;
+    }
+  };
+  return readdirSync("/proc").filter(isThere).map(Number);
 }
 
 function startOwner(place: Place, spec: SandboxSpec, script: string): ChildProcess {

@@ -9,7 +9,7 @@ import { readRecord, type SandboxRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
 import { Turnstile } from "../turnstile.ts";
-import { Cgroup, type Cgroups, listCgroups, removeEmptyCgroup } from "./cgroup.ts";
+import { Cgroup, type Cgroups, listCgroups, removeEmptyCgroups } from "./cgroup.ts";
 import { cgroupPath, checkViews, type Ground, make, type Viewed } from "./create.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { OciSandbox } from "./oci-sandbox.ts";
@@ -84,7 +84,7 @@ export class OciBackend implements BareBackend {
     await Promise.all([...this.#open.values()].map((sandbox) => sandbox.detach()));
     await this.#ground.launcher.close();
     const { cgroups, instance } = this.#ground;
-    if (cgroups !== undefined) await removeEmptyCgroup(cgroups, `/sandlot-${instance}`);
+    if (cgroups !== undefined) await removeEmptyCgroups(cgroups, `/sandlot-${instance}`);
   }
 
   #create(spec: SandboxSpec, disk: Disk, signal: AbortSignal | undefined): Promise<OciSandbox> {

@@ -220,9 +220,13 @@ export async function listCgroups(cgroups: Cgroups, path: string): Promise<reado
   return [...new Set(all.flat())];
 }
 
-/** Removes the folder at `path` of every hierarchy where nothing is below it. */
-export async function removeEmptyCgroup(cgroups: Cgroups, path: string): Promise<void> {
-  await Promise.allSettled(cgroups.hierarchies.map((each) => rmdir(join(each.mountPoint, path))));
+/** Removes the group at `path` and those directly below it, as far as no process is in them: the kernel refuses the others. */
+export async function removeEmptyCgroups(cgroups: Cgroups, path: string): Promise<void> {
+  for (const { mountPoint } of cgroups.hierarchies) {
+    const folder = join(mountPoint, path);
+    const below = (await subfolders(folder)).map((name) => join(folder, name));
+    for (const each of [...below, folder]) await rmdir(each).catch(() => undefined);
+  }
 }
 
 async function removeFolder(folder: string, end: number): Promise<void> {

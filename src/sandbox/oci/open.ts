@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import type { SandboxSpec } from "../sandbox.ts";
 import { OciBackend } from "./backend.ts";
-import { detectCgroups, removeEmptyCgroup } from "./cgroup.ts";
+import { detectCgroups, removeEmptyCgroups } from "./cgroup.ts";
 import type { Ground } from "./create.ts";
 import { delegateControllers } from "./delegation.ts";
 import { openHostRootfs } from "./host-rootfs.ts";
@@ -61,6 +61,8 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
     const failures: string[] = [];
     for (const runtime of options.runtime === "auto" ? (["crun", "runc"] as const) : [options.runtime]) {
       const failure = await tryOut({ ...ground, runtime });
+      // What a server that was killed left, and the trial.
+      if (cgroups !== undefined) await removeEmptyCgroups(cgroups, `/sandlot-${ground.instance}`);
       if (failure === undefined) return new OciBackend({ ...ground, runtime }, disk);
       failures.push(failure);
     }
@@ -71,7 +73,7 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
     );
   } catch (error) {
     await launcher.close();
-    if (cgroups !== undefined) await removeEmptyCgroup(cgroups, `/sandlot-${options.instance}`);
+    if (cgroups !== undefined) await removeEmptyCgroups(cgroups, `/sandlot-${options.instance}`);
     throw error;
   }
 }
