@@ -22,7 +22,10 @@ export interface Bind {
   readonly target: string;
 }
 
-/** A private writable view, at `at`, of all that another (frozen) sandbox of the same backend holds: its whole root. */
+/**
+ * A view, at `at`, of all that another (frozen) sandbox of the same backend holds: its whole root. Private and writable where the backend isolates; without
+ * isolation it is the other's own folder, which whoever looks must copy before it changes anything.
+ */
 export interface View {
   readonly of: string;
   readonly at: string;
