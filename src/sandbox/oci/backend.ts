@@ -12,6 +12,7 @@ import { Turnstile } from "../turnstile.ts";
 import { Cgroup, type Cgroups, listCgroups, removeEmptyCgroups } from "./cgroup.ts";
 import { cgroupPath, checkViews, type Ground, make, type Viewed } from "./create.ts";
 import { DiskWatch } from "./disk-watch.ts";
+import { LauncherGone } from "./launcher.ts";
 import { OciSandbox } from "./oci-sandbox.ts";
 import { placesOf } from "./places.ts";
 import { endProcesses, removeBytes } from "./teardown.ts";
@@ -91,7 +92,11 @@ export class OciBackend implements BareBackend {
     if (this.#busy.has(spec.id) || this.#open.has(spec.id)) {
       return Promise.reject(new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" }));
     }
-    return this.#inTurn(spec.id, () => this.#launches.pass(() => this.#make(spec, disk, signal)));
+    const make = (): Promise<OciSandbox> => this.#make(spec, disk, signal);
+    // Once more when the launcher was killed under it, for want of memory for example: nothing of the first try is left.
+    const again = (error: unknown): Promise<OciSandbox> =>
+      error instanceof LauncherGone ? make() : Promise.reject(error);
+    return this.#inTurn(spec.id, () => this.#launches.pass(() => make().catch(again)));
   }
 
   async #make(spec: SandboxSpec, disk: Disk, signal: AbortSignal | undefined): Promise<OciSandbox> {

@@ -21,6 +21,11 @@ export interface Launched {
   readonly milliseconds: number;
 }
 
+/** The launcher was killed, and with it all that it ran. What was to be run may have begun. */
+export class LauncherGone extends Error {
+  override readonly name = "LauncherGone";
+}
+
 /**
  * The small process in which all programs of this backend are started: in a mount namespace of its own, so that no mount reaches the host, and apart from the
  * server, whose event loop a start would block for a millisecond or more. One that died is made again by the next run; what it had started is ended, so that
@@ -38,15 +43,15 @@ export class Launcher {
     this.#hideUnified = options.hideUnified;
   }
 
+  /** Rejects with `LauncherGone` when the launcher is killed meanwhile. */
   run(launch: Launch): Promise<Launched> {
     if (this.#closed) return Promise.reject(new Error("the launcher is closed"));
     const child = this.#child ?? this.#start();
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      child.send({ id, ...launch }, (error) => {
-        if (error !== null && this.#waiting.delete(id)) reject(error);
-      });
+      // What cannot be sent was for a launcher that is dead: its end, which is told next, answers.
+      child.send({ id, ...launch }, () => undefined);
     });
   }
 
@@ -77,8 +82,10 @@ export class Launcher {
       this.#waiting.clear();
       for (const { reject } of waiting) reject(cause);
     };
-    child.once("error", (error) => gone(new Error("the launcher could not be started by unshare", { cause: error })));
-    child.once("exit", (code, by) => gone(new Error(`the launcher ended early (${by ?? `exit code ${code}`})`)));
+    child.once("error", (error) =>
+      gone(new LauncherGone("the launcher could not be started by unshare", { cause: error })),
+    );
+    child.once("exit", (code, by) => gone(new LauncherGone(`the launcher ended early (${by ?? `exit code ${code}`})`)));
     child.on("message", (message) => {
       const { id, ...launched } = message as Launched & { id: number }; // only our own launcher-main.ts speaks here
       this.#waiting.get(id)?.resolve(launched);
