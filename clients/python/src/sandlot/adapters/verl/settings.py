@@ -1,0 +1,60 @@
+"""What the YAML says: one strict set of keys for the agent loop and for the tools of the stock loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys of the block `sandlot` in `agent_loop.yaml`. An unknown key is an error, as is a value that does not fit."""
+
+    server: str = "127.0.0.1:50051"
+    """HOST:PORT of the server, as the rollout workers reach it."""
+    token: str | None = None
+    pool: str = ""
+    """The server's pool; empty = its default."""
+    retries: int = 2
+    """How often an attempt that the infrastructure spoiled is made again, on a new trajectory."""
+    on_failure: str = "raise"
+    """What then becomes of the sample where the trainer cannot drop it: "raise", or "zero" (reward 0, counted)."""
+    grade_unsubmitted: bool = False
+    """Whether the work of a policy that never submits is graded as it stands. False: its reward is 0."""
+    patience_s: float = 600.0
+    """How long the server may be out of reach."""
+    create_deadline_s: float = 3600.0
+    """How long a trajectory may wait for a place."""
+    lease_ms: int = 0
+    """How long a trajectory lives without hearing from its worker; 0 = the server's default."""
+    submit_feedback: str = "none"
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """By the names of `sandlot.Limits`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, block: Mapping[str, Any], where: str) -> Settings:
+        """From YAML; `where` names the place in errors."""
+        known = {one.name: one for one in fields(cls)}
+        for key in block:
+            if key not in known:
+                raise ValueError(f"{where}: expected the keys {', '.join(known)}, got {key!r}")
+        settings = cls(**{key: value for key, value in block.items() if value is not None})
+        settings._check(where)
+        return settings
+
+    def _check(self, where: str) -> None:
+        if self.on_failure not in ("raise", "zero"):
+            raise ValueError(f'{where}.on_failure: expected "raise" or "zero", got {self.on_failure!r}')
+        if not isinstance(self.server, str) or ":" not in self.server:
+            raise ValueError(f'{where}.server: expected "HOST:PORT", got {self.server!r}')
+        for name in ("retries", "lease_ms", "patience_s", "create_deadline_s"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+                raise ValueError(f"{where}.{name}: expected a number from 0 on, got {value!r}")
+        if not isinstance(self.grade_unsubmitted, bool):
+            raise ValueError(f"{where}.grade_unsubmitted: expected true or false, got {self.grade_unsubmitted!r}")
+        for name in ("limits", "labels"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"{where}.{name}: expected keys with values, got {getattr(self, name)!r}")

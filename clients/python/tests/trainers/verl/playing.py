@@ -1,0 +1,104 @@
+"""Rows through verl's own configuration, data set and AgentLoopWorker, as its trainer does it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import sandlot
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from prepare import row, write
+from scripted import ScriptedModel, make_tokenizer
+from transformers import AutoTokenizer
+from verl import DataProto
+from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
+from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
+
+Change = Callable[[dict[str, Any]], None]
+EXAMPLE = Path(__file__).resolve().parents[5] / "examples/verl"
+
+
+class Verl:
+    """
+    The example's configuration over a tokenizer of bytes. `settings` go over those of agent_loop.yaml, `overrides` over
+    those of the trainer.
+    """
+
+    def __init__(self, folder: Path, policies: dict[str, list[str]]) -> None:
+        self.folder = folder
+        self.policies = dict(policies)
+        self.overrides: list[str] = []
+        self.settings: dict[str, Any] = {}
+        self.agent = "sandlot"
+        self.model: ScriptedModel | None = None
+
+    def config(self) -> DictConfig:
+        """Bytes are more tokens than words are, so the lengths are greater; nothing else of the example changes."""
+        loops = self.folder / "agent_loop.yaml"
+        blocks = yaml.safe_load((EXAMPLE / "agent_loop.yaml").read_text())
+        blocks[0]["sandlot"].update(self.settings)
+        loops.write_text(yaml.safe_dump(blocks))
+        overrides = [
+            f"actor_rollout_ref.model.path={self.folder / 'model'}",
+            f"actor_rollout_ref.rollout.agent.agent_loop_config_path={loops}",
+            f"actor_rollout_ref.rollout.agent.default_agent_loop={self.agent}",
+            "actor_rollout_ref.rollout.calculate_log_probs=True",
+            "data.max_prompt_length=12000",
+            "data.max_response_length=16000",
+            f"data.train_files={self.folder / 'train.parquet'}",
+            *self.overrides,
+        ]
+        with initialize_config_dir(str(EXAMPLE), version_base=None):
+            config = compose("swebench_multiturn_grpo", overrides=overrides)
+        if not (self.folder / "model").exists():
+            make_tokenizer(self.folder / "model", config.actor_rollout_ref.model.custom_chat_template)
+        return config
+
+    def batch(self, config: DictConfig, plays: Sequence[tuple[str, str]], change: Change | None = None) -> DataProto:
+        """One row per (task, policy), written by the example's script and read by verl."""
+        write(asyncio.run(self._rows(plays, change)), self.folder / "train.parquet")
+        tokenizer = AutoTokenizer.from_pretrained(self.folder / "model")
+        tokenizer.chat_template = config.actor_rollout_ref.model.custom_chat_template
+        data = RLHFDataset(data_files=[config.data.train_files], tokenizer=tokenizer, config=config.data, processor=None)
+        assert len(data) == len(plays), "no prompt was filtered out"
+        return DataProto.from_single_dict(collate_fn([data[number] for number in range(len(plays))]))
+
+    def worker(self, config: DictConfig) -> AgentLoopWorker:
+        self.model = ScriptedModel(self.folder / "model", self.policies)
+        return AgentLoopWorker(config, self.model, None, None)
+
+    def play(self, *plays: tuple[str, str], change: Change | None = None) -> DataProto:
+        """What verl would train on. `change` is done to each row before it is written."""
+        config = self.config()
+        batch = self.batch(config, plays, change)
+        batch.meta_info["global_steps"] = 1
+        return asyncio.run(self.worker(config).generate_sequences(batch))
+
+    def responses(self, out: DataProto) -> list[str]:
+        """All that follows the prompt, what the model read included."""
+        masks = out.batch["attention_mask"][:, -out.batch["responses"].shape[1] :]
+        return [self.decoded(ids[mask.bool()]) for ids, mask in zip(out.batch["responses"], masks, strict=True)]
+
+    def decoded(self, ids: Any) -> str:
+        return str(AutoTokenizer.from_pretrained(self.folder / "model").decode(ids))
+
+    async def _rows(self, plays: Sequence[tuple[str, str]], change: Change | None) -> list[dict[str, Any]]:
+        rows = []
+        async with sandlot.connect(os.environ["SANDLOT_SERVER"]) as client:
+            for index, (task_id, policy) in enumerate(plays):
+                one = row(await client.task(task_id), "train", index)
+                one["prompt"][-1]["content"] += f"\npolicy={policy}"
+                one["agent_name"] = self.agent
+                if change is not None:
+                    change(one)
+                rows.append(one)
+        return rows
+
+
+def rewards(out: DataProto) -> list[float]:
+    return out.batch["rm_scores"].sum(-1).tolist()
