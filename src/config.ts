@@ -107,6 +107,10 @@ const TaskSet = z
     offset: z.int().min(0).default(0),
     /** 0 = no limit. */
     limit: z.int().min(0).default(0),
+    /** A name of `docs/tasks.md`. Empty: told by the columns. */
+    family: z.string().default(""),
+    /** A copy of the family's public code. Empty: none. */
+    harness: z.string().default(""),
   })
   .refine(({ from, instances }) => from.length > 0 || instances !== "", "expected from, instances or both");
 

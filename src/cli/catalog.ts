@@ -1,8 +1,10 @@
 import { resolve } from "node:path";
 import type { TaskSetConfig } from "../config.ts";
+import { SandlotError } from "../errors.ts";
 import { readBundledTasks } from "../tasks/bundled.ts";
 import { Catalog, type TaskSource } from "../tasks/catalog.ts";
 import { readInstances } from "../tasks/instances.ts";
+import { FAMILIES, type Family } from "../tasks/reader.ts";
 import { HubCache } from "../tasks/sources/hub/cache.ts";
 import type { HubAccess } from "../tasks/sources/hub/dataset.ts";
 import { readLock } from "../tasks/sources/hub/dataset-lock.ts";
@@ -24,7 +26,9 @@ export async function readCatalog(settings: Settings): Promise<Catalog> {
 /** Absolute paths of everything on this host that holds tasks, with their answers. */
 export function filesOfTasks({ taskSets, hub }: Settings): readonly string[] {
   const places = taskSets.flatMap(({ from }) => from.map(placeOf));
-  return [...places.flatMap((place) => (place.type === "file" ? [resolve(place.path)] : [])), hub.cache];
+  const files = places.flatMap((place) => (place.type === "file" ? [resolve(place.path)] : []));
+  const harnesses = taskSets.flatMap(({ harness }) => (harness === "" ? [] : [resolve(harness)]));
+  return [...files, ...harnesses, hub.cache];
 }
 
 /** The hub as the settings have it, with a cache below the state folder. */
@@ -38,11 +42,26 @@ async function readSet(config: TaskSetConfig, settings: Settings): Promise<TaskS
   return { name: set.sources.map(({ name }) => name).join(", "), tasks: await readTaskSet(set) };
 }
 
-async function openSet({ from, instances, offset, limit }: TaskSetConfig, settings: Settings): Promise<TaskSet> {
+async function openSet(config: TaskSetConfig, settings: Settings): Promise<TaskSet> {
+  const { from, instances, offset, limit, harness } = config;
+  const family = familyOf(config);
   const slice = instances === "" ? undefined : await readInstances(instances);
   const named = slice === undefined ? [] : slice.splits.map((split) => `hf:${slice.dataset}:${split}`);
   const hub = () => openHub(settings);
   const sources = [];
   for (const text of from.length > 0 ? from : named) sources.push(await openSource(text, hub));
-  return { sources, offset, ...(slice && { instances: slice }), ...(limit > 0 && { limit }) };
+  return {
+    ...{ sources, offset },
+    ...(slice && { instances: slice }),
+    ...(limit > 0 && { limit }),
+    ...(family && { family }),
+    ...(harness !== "" && { harness: resolve(harness) }),
+  };
+}
+
+function familyOf({ family }: TaskSetConfig): Family | undefined {
+  const known = FAMILIES.find((one) => one === family);
+  if (known !== undefined || family === "") return known;
+  const message = `family: expected one of ${FAMILIES.join(", ")}, got ${JSON.stringify(family)}`;
+  throw new SandlotError("invalid", message, { field: "tasks" });
 }

@@ -34,6 +34,8 @@ export const STACK_OPTIONS = {
   instances: { type: "string" },
   offset: { type: "string" },
   limit: { type: "string" },
+  family: { type: "string" },
+  harness: { type: "string" },
 } as const;
 
 export const STACK_HELP = `  --config FILE      settings (else SANDLOT_CONFIG; see config/sandlot.yaml)
@@ -42,7 +44,9 @@ export const STACK_HELP = `  --config FILE      settings (else SANDLOT_CONFIG; s
                      may be repeated
   --instances FILE   of those, or else of the data set that FILE names, only the rows whose ids it lists
   --offset N         of those, without the first N
-  --limit N          of those, at most N`;
+  --limit N          of those, at most N
+  --family NAME      of which family they are, where their columns do not tell (see docs/tasks.md)
+  --harness DIR      a copy of the family's public code, for what its rows leave to it`;
 
 export interface StackFlags {
   readonly config?: string | undefined;
@@ -51,6 +55,8 @@ export interface StackFlags {
   readonly instances?: string | undefined;
   readonly offset?: string | undefined;
   readonly limit?: string | undefined;
+  readonly family?: string | undefined;
+  readonly harness?: string | undefined;
   readonly lock?: string | undefined;
   readonly listen?: string | undefined;
 }
@@ -86,11 +92,12 @@ export function readSettings(flags: StackFlags, env: NodeJS.ProcessEnv = process
 function taskSets({ tasks }: Config, flags: StackFlags): readonly TaskSetConfig[] {
   const offset = whole(flags.offset, "--offset") ?? 0;
   const limit = whole(flags.limit, "--limit", 1) ?? 0;
-  const named: TaskSetConfig = { from: [...(flags.tasks ?? [])], instances: flags.instances ?? "", offset, limit };
+  const { tasks: from = [], instances = "", family = "", harness = "" } = flags;
+  const named: TaskSetConfig = { from: [...from], instances, offset, limit, family, harness };
   const isNamed = named.from.length > 0 || named.instances !== "";
-  if (!isNamed && offset + limit > 0)
-    throw new UsageError("--offset and --limit are of what --tasks or --instances names");
-  const files = { from: tasks.files, instances: "", offset: 0, limit: 0 };
+  if (!isNamed && (offset + limit > 0 || family !== "" || harness !== ""))
+    throw new UsageError("--offset, --limit, --family and --harness are of what --tasks or --instances names");
+  const files = { from: tasks.files, instances: "", offset: 0, limit: 0, family: "", harness: "" };
   return [...(files.from.length > 0 ? [files] : []), ...tasks.sets, ...(isNamed ? [named] : [])];
 }
 

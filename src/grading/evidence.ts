@@ -1,9 +1,10 @@
+import { stat } from "node:fs/promises";
 import { SandlotError } from "../errors.ts";
-import type { Backend, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import type { Backend, Bind, Limits, Sandbox } from "../sandbox/sandbox.ts";
 import { decodeUtf8 } from "../verdict/python-text.ts";
 import { placeFile, placeFiles } from "./hidden-files.ts";
 import type { OfficialRun } from "./official.ts";
-import type { GraderSpec, Reading } from "./spec.ts";
+import type { GraderSpec, HiddenFile, Reading } from "./spec.ts";
 
 /** What the rule judges. `unreadable`: the data set's own program does not read what the tests wrote, which is the doing of who wrote it. */
 export type Evidence =
@@ -47,16 +48,29 @@ async function readWith(
   inputs: readonly Uint8Array[],
   { backend, newId, limits, signal }: EvidenceOptions,
 ): Promise<Evidence> {
-  const plain = { rootfs: { type: "host" }, layers: [], binds: [], views: [], workdir: "/", network: "none" } as const;
+  const plain = { rootfs: { type: "host" }, layers: [], views: [], workdir: "/", network: "none" } as const;
   const env = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: "/root", LANG: "C.UTF-8", PYTHONDONTWRITEBYTECODE: "1" };
-  const sandbox = await backend.create({ id: newId(), ...plain, env, limits }, signal);
+  const { binds, files } = await foldersApart(reading.files);
+  const sandbox = await backend.create({ id: newId(), ...plain, binds, env, limits }, signal);
   try {
-    await placeFiles(sandbox, reading.files, signal);
+    await placeFiles(sandbox, files, signal);
     for (const [index, data] of inputs.entries()) await placeFile(sandbox, `${FOLDER}/in/${index}`, data, signal);
     return await run(sandbox, reading, signal);
   } finally {
     await sandbox.dispose();
   }
+}
+
+/** Folders are shown, not copied: a harness has thousands of files. */
+async function foldersApart(all: Reading["files"]): Promise<{ binds: Bind[]; files: HiddenFile[] }> {
+  const binds: Bind[] = [];
+  const files: HiddenFile[] = [];
+  for (const file of all) {
+    const isFolder = "from" in file && ((await stat(file.from).catch(() => undefined))?.isDirectory() ?? false);
+    if (isFolder) binds.push({ source: file.from, target: file.path });
+    else files.push(file);
+  }
+  return { binds, files };
 }
 
 async function run(sandbox: Sandbox, { argv }: Reading, signal: AbortSignal): Promise<Evidence> {

@@ -23,6 +23,10 @@ export const CAPABILITIES = [
   "log-parser",
   /** A command that runs its tests. */
   "test-command",
+  /** Files of its tests that are fetched. */
+  "test-assets",
+  /** Variables of the environment that the host hands in. */
+  "variables",
 ] as const;
 
 type Capability = (typeof CAPABILITIES)[number];

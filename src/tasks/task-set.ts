@@ -1,6 +1,8 @@
 import { SandlotError } from "../errors.ts";
 import { type Read, show } from "../problem.ts";
+import { hostPaths } from "./host-paths.ts";
 import type { Instances } from "./instances.ts";
+import type { Family } from "./reader.ts";
 import { readRow } from "./readers.ts";
 import type { Source, SourceRow } from "./sources/source.ts";
 import type { Task } from "./task.ts";
@@ -14,6 +16,10 @@ export interface TaskSet {
   readonly offset?: number;
   /** And at most so many taken. */
   readonly limit?: number;
+  /** Undefined: told by the columns of each row. */
+  readonly family?: Family;
+  /** An absolute path: a copy of the family's public code. */
+  readonly harness?: string;
 }
 
 const MAX_PROBLEMS = 20;
@@ -28,7 +34,7 @@ export async function readTaskSet(set: TaskSet): Promise<readonly Task[]> {
   const problems: string[] = [];
   const missing = new Set(set.instances?.ids);
   for await (const { source, place, row } of wantedRows(set, missing)) {
-    const read = row.ok ? ofItsOwnPlace(readRow(row.value, source.origin), source) : row;
+    const read = row.ok ? ofItsOwnPlace(readOf(row.value, source, set), source, set) : row;
     if (!read.ok) {
       problems.push(...read.problems.map((problem) => `${place}: ${problem}`));
       continue;
@@ -54,7 +60,7 @@ async function* wantedRows(set: TaskSet, missing: Set<string>): AsyncGenerator<W
   let passed = 0;
   for (const source of sources) {
     for await (const { place, row } of source.rows()) {
-      const id = instances && idOf(row, source);
+      const id = instances && idOf(row, source, set);
       if (instances && (id === undefined || !instances.ids.has(id))) continue;
       if (id !== undefined) missing.delete(id);
       passed += 1;
@@ -65,23 +71,27 @@ async function* wantedRows(set: TaskSet, missing: Set<string>): AsyncGenerator<W
 }
 
 /** What others publish names nothing of this host: a root file system at `/` would show all of it to a policy. */
-function ofItsOwnPlace(read: Read<Task>, { origin }: Source): Read<Task> {
+function ofItsOwnPlace(read: Read<Task>, { origin }: Source, { harness }: TaskSet): Read<Task> {
   if (!read.ok || origin.revision === "") return read;
-  const { repository, rootfs } = read.value.environment;
-  const paths = [repository, rootfs].flatMap((part) => ("path" in part ? [part.path] : []));
+  const paths = hostPaths(read.value, harness);
   if (paths.length === 0) return read;
   const got = paths.map(show).join(" and ");
   return { ok: false, problems: [`environment: expected no path of this host in a data set of the hub, got ${got}`] };
 }
 
 /** As the row spells it, so that rows that are not wanted need not be sound; else as its task is called. */
-function idOf(row: Read<unknown>, { origin }: Source): string | undefined {
+function idOf(row: Read<unknown>, source: Source, set: TaskSet): string | undefined {
   if (!row.ok || typeof row.value !== "object" || row.value === null) return undefined;
   const { instance_id, id }: { instance_id?: unknown; id?: unknown } = row.value;
   const spelt = [instance_id, id].find((value) => typeof value === "string");
   if (spelt !== undefined) return spelt;
-  const read = readRow(row.value, origin);
+  const read = readOf(row.value, source, set);
   return read.ok ? read.value.id : undefined;
+}
+
+function readOf(row: unknown, { origin, family }: Source, set: TaskSet): Read<Task> {
+  const { harness } = set;
+  return readRow(row, harness === undefined ? origin : { ...origin, harness }, family ?? set.family);
 }
 
 function absent({ sources, instances }: TaskSet, missing: ReadonlySet<string>): string[] {

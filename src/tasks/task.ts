@@ -61,7 +61,11 @@ export const EnvironmentRecipe = z.strictObject({
       z.strictObject({ type: z.literal("host") }),
       z.strictObject({ type: z.literal("directory"), path: Text }),
       /** A container image by its name, with what the family says of it. */
-      z.strictObject({ type: z.literal("image"), ref: Text, platform: z.string().default("") }),
+      z.strictObject({
+        type: z.literal("image"),
+        ref: z.string(),
+        /** A folder that it is built from. */ context: z.string().default(""),
+      }),
     ])
     .default({ type: "host" }),
   repository: Repository,
@@ -185,3 +189,4 @@ export const Task = z.strictObject({
 
 export type Task = z.infer<typeof Task>;
 export type EnvironmentRecipe = z.infer<typeof EnvironmentRecipe>;
+export type HiddenFile = z.infer<typeof HiddenFile>;

@@ -1,5 +1,6 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { fileSource } from "./file.ts";
+import { harborSource } from "./harbor.ts";
 import { datasetSource, type HubAccess } from "./hub/dataset.ts";
 import { type DatasetReference, parseReference } from "./hub/reference.ts";
 import type { Source } from "./source.ts";
@@ -18,5 +19,10 @@ export function placeOf(text: string): Place {
 /** `hub` is asked for only where rows are there. */
 export async function openSource(text: string, hub: () => Promise<HubAccess>): Promise<Source> {
   const place = placeOf(text);
+  if (place.type === "file" && isFolder(place.path)) return harborSource(place.path);
   return place.type === "file" ? fileSource(place.path) : datasetSource(place.reference, await hub());
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }

@@ -1,26 +1,28 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { PARSERS } from "../verdict/parsers.ts";
-import { fileSource } from "./sources/file.ts";
-import { swebench } from "./swebench.ts";
-import { BASE, someRow } from "./task.fixture.ts";
-import type { Task } from "./task.ts";
-import { readTaskSet } from "./task-set.ts";
+import { PARSERS } from "../../verdict/parsers.ts";
+import { officialScript } from "../eval-script.ts";
+import { fileSource } from "../sources/file.ts";
+import { BASE, someRow } from "../task.fixture.ts";
+import type { Task } from "../task.ts";
+import { readTaskSet } from "../task-set.ts";
+import { sweBench } from "./swe-bench.ts";
 
 const ORIGIN = { folder: "/rows", dataset: "some", revision: "", split: "test" };
-const DATA = join(process.env["SANDLOT_DATA"] ?? resolve(import.meta.dirname, "../../../shared/data"), "swebench");
+const DATA = join(process.env["SANDLOT_DATA"] ?? resolve(import.meta.dirname, "../../../../shared/data"), "swebench");
 const present = existsSync(DATA);
 if (!present) console.warn(`reading the published rows is skipped: no ${DATA} (set SANDLOT_DATA)`);
 
 function read(changes: Record<string, unknown>): Task {
-  const got = swebench.read(someRow(changes), ORIGIN);
+  const got = sweBench.read(someRow(changes), ORIGIN);
   if (!got.ok) throw new Error(got.problems.join("\n"));
   return got.value;
 }
 
 function problems(changes: Record<string, unknown>): string[] {
-  const got = swebench.read(someRow(changes), ORIGIN);
+  const got = sweBench.read(someRow(changes), ORIGIN);
   return got.ok ? [] : got.problems;
 }
 
@@ -88,9 +90,23 @@ describe("a row in SWE-bench form", () => {
     });
   });
 
+  it("needs an image when its script is not for the official recipe, and fetched files when its tests have some", () => {
+    const script = ": '>>>>> Start Test Output'\nmake test\n: '>>>>> End Test Output'\n";
+    const needs = (changes: Record<string, unknown>) => read(changes).needs.map(({ capability }) => capability);
+    expect(needs({})).toEqual([]);
+    expect(needs({ eval_script: script })).toEqual(["images"]);
+    expect(read({ eval_script: script }).environment.rootfs).toMatchObject({ type: "image", ref: "some/image:latest" });
+    expect(needs({ eval_script: script, setup: [] })).toEqual([]);
+    expect(needs({ image_assets: '{"test_patch": [], "problem_statement": ["a.png"]}' })).toEqual([]);
+    expect(needs({ image_assets: { test_patch: ["a.png"] } })).toEqual(["test-assets"]);
+  });
+
   it("needs no official recipe when its script activates no official environment", () => {
     const script = ": '>>>>> Start Test Output'\nmake test\n: '>>>>> End Test Output'\n";
-    expect(read({ eval_script: script }).environment.setup).toMatchObject({ type: "commands", commands: [] });
+    expect(read({ eval_script: script, image: null }).environment.setup).toMatchObject({
+      type: "commands",
+      commands: [],
+    });
   });
 
   it("is refused when no log of its script could be judged", () => {
@@ -114,7 +130,48 @@ describe("a row in SWE-bench form", () => {
     expect(problems({ eval_type: "maybe" })).toEqual([
       'eval_type: expected "pass_and_fail" or "fail_only", got "maybe"',
     ]);
-    expect(problems({ image_assets: '{"test_patch": []}' })[0]).toMatch(/^image_assets: expected no image assets/);
+  });
+
+  it("without a script gets that of the harness before rows held theirs", () => {
+    const test_patch = "diff --git a/t.py b/t.py\n--- a/t.py\n+++ b/t.py\n@@ -1 +1 @@\n-a\n+b\n";
+    const { eval_script: _, log_parser: __, ...row } = someRow({ repo: "pallets/flask", version: "2.0", test_patch });
+    const got = sweBench.read(row, ORIGIN);
+    if (!got.ok) throw new Error(got.problems.join("\n"));
+    expect(got.value.grader).toMatchObject({ parser: "parse_log_pytest", official: true });
+    expect(got.value.grader.script.split("\n")).toEqual(
+      expect.arrayContaining([`git checkout ${BASE} t.py`, "pytest -rA t.py"]),
+    );
+    const other = sweBench.read({ ...row, repo: "acme/tool" }, ORIGIN);
+    expect(other).toEqual({
+      ok: false,
+      problems: ['repo: expected eval_script in the row, or a Python repository of SWE-bench, got "acme/tool"'],
+    });
+  });
+
+  it.skipIf(!present).each([
+    ["SWE-bench_Lite.dev", 23],
+    ["SWE-bench_Lite.test", 300],
+    ["SWE-bench_Verified.test", 500],
+  ])("without a script is each published row of %s as harness 4.1.0 would have run it", (name, count) => {
+    const lines = (file: string): Record<string, string>[] =>
+      gunzipSync(readFileSync(join(DATA, file)))
+        .toString("utf8")
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line));
+    const official = new Map(
+      lines(`${name}.eval_script_v410.jsonl.gz`).map((row) => [row["instance_id"], row["eval_script"]]),
+    );
+    let compared = 0;
+    for (const { eval_script, log_parser, eval_type: _, image: __, ...row } of lines(`${name}.v5.jsonl.gz`)) {
+      const got = sweBench.read(row, ORIGIN);
+      if (!got.ok) throw new Error(got.problems.join("\n"));
+      expect(got.value.grader.script, got.value.id).toBe(officialScript(official.get(got.value.id) ?? ""));
+      expect(PARSERS.get(got.value.grader.parser), got.value.id).toBe(PARSERS.get(log_parser ?? ""));
+      expect(eval_script).toBeDefined();
+      compared += 1;
+    }
+    expect(compared).toBe(count);
   });
 
   it.skipIf(!present)("is each published row of Lite and Verified", async () => {
