@@ -2,7 +2,7 @@ import type { Environment } from "../environments/environment.ts";
 import { CONFIG_ENV } from "../environments/git.ts";
 import { SandlotError } from "../errors.ts";
 import type { Backend, ExecResult, Limits, Sandbox } from "../sandbox/sandbox.ts";
-import { COLLECT, EXIT } from "./collect.ts";
+import { collectProgram, EXIT, readCollected } from "./collect.ts";
 
 /** What leaves an agent's sandbox, or why nothing can. */
 export interface Submission {
@@ -27,10 +27,12 @@ export interface SubmissionRequest {
 export const MAX_PATCH_BYTES = 32 * 1024 * 1024;
 /** Of all new and changed files together, before the diff is made. */
 const MAX_CHANGED_BYTES = 8 * MAX_PATCH_BYTES;
+/** The patch, the names of what it leaves out, and some words. */
+const KEEP_BYTES = MAX_PATCH_BYTES + 8 * 1024 * 1024;
 const COLLECT_TIMEOUT_MS = 300_000;
-/** Where the agent's root lies in the helper, and where the helper works. */
+/** Where the agent's root lies in the helper, and where a copy of its work tree does. */
 const VIEW = "/submission";
-const DESK = "/tmp/sandlot-submission";
+const COPY = "/tmp/sandlot-submission";
 
 /**
  * Reads the work tree of an agent's sandbox as a patch against the seal. The sandbox is frozen meanwhile and goes on afterwards as if nothing had
@@ -57,7 +59,7 @@ export async function takeSubmission(request: SubmissionRequest): Promise<Submis
     } as const;
     const helper = await backend.create(spec, signal);
     try {
-      return await collect(helper, request, backend.capabilities.isolation ? "" : "yes");
+      return await collect(helper, request, backend.capabilities.isolation ? "" : "copy");
     } finally {
       await helper.dispose();
     }
@@ -86,9 +88,9 @@ async function freezeIfAlive(sandbox: Sandbox): Promise<AsyncDisposable | undefi
 async function collect(
   helper: Sandbox,
   { environment, signal }: SubmissionRequest,
-  copy: "" | "yes",
+  copy: "" | "copy",
 ): Promise<Submission> {
-  const result = await helper.exec(["bash", "-c", COLLECT], {
+  const result = await helper.exec(["bash", "-c", collectProgram()], {
     callId: "collect",
     env: {
       ...environment.env,
@@ -96,36 +98,29 @@ async function collect(
       INSIDE: environment.workdir.slice(1),
       PRISTINE: helper.locate(environment.workdir),
       VIEW: helper.locate(VIEW),
-      DESK: helper.locate(DESK),
-      COPY: copy,
+      COPY: copy && helper.locate(COPY),
       SEAL: environment.seal,
       MAX_PATCH_BYTES: String(MAX_PATCH_BYTES),
       MAX_CHANGED_BYTES: String(MAX_CHANGED_BYTES),
     },
     timeoutMs: COLLECT_TIMEOUT_MS,
-    keepBytes: 64 * 1024,
+    keepBytes: KEEP_BYTES,
     signal,
   });
-  const leftOut = await readNames(helper, signal);
-  const refused = refusal(result, environment);
-  if (refused !== undefined) return { patch: new Uint8Array(), leftOut, refused };
-  const file = await helper.readFile(`${DESK}/patch`, { callId: "patch", maxBytes: MAX_PATCH_BYTES + 1, signal });
-  if (file.type !== "file") throw new SandlotError("sandbox", `the submission was made and is ${file.type} afterwards`);
-  if (file.sizeBytes <= MAX_PATCH_BYTES) return { patch: file.data, leftOut };
-  return { patch: new Uint8Array(), leftOut, refused: tooLarge("the patch is larger") };
+  const { leftOut, patch } = readCollected(bytesOf(result, "stdout"));
+  const refused = refusal(result, environment, patch.length);
+  return refused === undefined ? { patch, leftOut } : { patch: new Uint8Array(), leftOut, refused };
 }
 
-function refusal(result: ExecResult, environment: Environment): Submission["refused"] {
-  if (result.exitCode === EXIT.ok) return undefined;
-  const said = textOf(result, "stdout").trimEnd();
+function refusal(result: ExecResult, environment: Environment, patchBytes: number): Submission["refused"] {
+  if (result.exitCode === EXIT.ok) return patchBytes > MAX_PATCH_BYTES ? tooLarge("the patch is larger") : undefined;
+  const said = bytesOf(result, "stderr").toString("utf8").trimEnd();
   if (result.exitCode === EXIT.noTree) return broke(`${environment.workdir} is ${said}`);
   if (result.exitCode === EXIT.tooLarge) return tooLarge(said);
   if (result.timedOut !== false) return broke(`${environment.workdir} could not be read in ${COLLECT_TIMEOUT_MS} ms`);
   if (result.oomKills > 0) return broke(`${environment.workdir} could not be read within the memory of a sandbox`);
-  const errors = textOf(result, "stderr");
-  if (result.exitCode === EXIT.unreadable)
-    return broke(`${environment.workdir} could not be read: ${errors.slice(-500)}`);
-  throw new SandlotError("sandbox", `the submission could not be read: ${said} ${errors.slice(-1000)}`);
+  if (result.exitCode === EXIT.unreadable) return broke(`${environment.workdir} could not be read: ${said}`);
+  throw new SandlotError("sandbox", `the submission could not be read: ${said.slice(-1000)}`);
 }
 
 function broke(reason: string): NonNullable<Submission["refused"]> {
@@ -136,14 +131,6 @@ function tooLarge(what: string): NonNullable<Submission["refused"]> {
   return { outcome: "SUBMISSION_TOO_LARGE", reason: `${what} than any submission may be (${MAX_PATCH_BYTES} bytes)` };
 }
 
-async function readNames(helper: Sandbox, signal: AbortSignal): Promise<readonly string[]> {
-  const file = await helper.readFile(`${DESK}/left-out`, { callId: "left-out", maxBytes: 1024 * 1024, signal });
-  if (file.type !== "file") return [];
-  const names = Buffer.from(file.data).toString("utf8").split("\0");
-  return names.slice(0, -1).slice(0, 100);
-}
-
-function textOf(result: ExecResult, stream: "stdout" | "stderr"): string {
-  const chunks = result.output.filter((chunk) => chunk.stream === stream);
-  return Buffer.concat(chunks.map(({ data }) => data)).toString("utf8");
+function bytesOf(result: ExecResult, stream: "stdout" | "stderr"): Buffer {
+  return Buffer.concat(result.output.filter((chunk) => chunk.stream === stream).map(({ data }) => data));
 }
