@@ -53,23 +53,39 @@ exec 2> "$desk-errors"
 trap 'unreadable "$LINENO"' ERR
 
 # What git must not meet: what is neither file, folder nor link, and what makes a folder within look like a repository.
-find . -mindepth 1 -path ./.git -prune -o -name .git -prune -fprintf "$desk-repositories" '%P\0' -o \
-  ! -type f ! -type d ! -type l -fprintf "$desk-strange" '%P\0' -o \
-  -type f '(' -name .gitignore -o -name .gitattributes ')' -size +"$MAX_PATCH_BYTES"c -fprintf "$desk-large" '%P\0'
+survey() {
+  find . -mindepth 1 -maxdepth "$1" -path ./.git -prune -o -name .git -prune -fprintf "$desk-repositories" '%P\0' -o \
+    -type d -fprintf "$desk-depths" '%d ' -o ! -type f ! -type l -fprintf "$desk-strange" '%P\0' -o \
+    -type f '(' -name .gitignore -o -name .gitattributes ')' -size +"$MAX_PATCH_BYTES"c -fprintf "$desk-large" '%P\0'
+}
+# Git looks up every folder by its whole path. Where very many lie very deep it goes no deeper than this.
+deepest=100 how_ignored=traditional
+survey "$deepest"
+read -r depths < "$desk-depths" || true
+if [[ " $depths" == *" $deepest "* ]]; then
+  many=$(find . -mindepth "$deepest" -type d -printf . | head -c 10000 | wc -c) || true
+  if [ "$many" -lt 10000 ]; then
+    survey "$((deepest = 4096))"
+  else
+    mkdir -p "$GIT_DIR/info"
+    printf '/%s\n' "$(printf '*/%.0s' $(seq "$deepest"))" >> "$GIT_DIR/info/exclude"
+    how_ignored=matching
+  fi
+fi
 if [ -s "$desk-strange" ]; then
   mapfile -d '' -t -n 100 left_out < "$desk-strange"
-  find . -mindepth 1 ! -type f ! -type d ! -type l -delete
+  find . -mindepth 1 -maxdepth "$deepest" ! -type f ! -type d ! -type l -delete
 fi
 if [ -s "$desk-repositories" ]; then
   mapfile -d '' -t -n 100 -O "${#left_out[@]}" left_out < "$desk-repositories"
-  find . -mindepth 2 ! -type d '(' -name .git -o -path '*/.git/HEAD' ')' -delete
+  find . -mindepth 2 -maxdepth "$((deepest + 1))" ! -type d '(' -name .git -o -path '*/.git/HEAD' ')' -delete
 fi
 [ ! -s "$desk-large" ] || too_large "a file of rules is larger"
 
 # Sorts what differs from the seal. Where there are rules of the agent's ("theirs") the rest is worth nothing yet.
 look() {
   local records record state path
-  git status --porcelain=v2 --branch --no-ahead-behind -z --untracked-files=all --ignored=traditional \
+  git status --porcelain=v2 --branch --no-ahead-behind -z --untracked-files=all --ignored="$how_ignored" \
     --no-renames --ignore-submodules=dirty > "$desk-status"
   mapfile -d '' -t records < "$desk-status"
   changed=() removed=() ignored=() theirs=() sealed=
@@ -81,7 +97,7 @@ look() {
       *) continue ;;
     esac
     case "/$path" in
-      */) ignored+=("$path"); continue ;;
+      */) [ -d "$PRISTINE/$path" ] || ignored+=("$path"); continue ;;
       */.gitignore | */.gitattributes) if ! left_by_set_up "$state" "$path"; then theirs+=("$state$path"); continue; fi ;;
     esac
     if [ "$state" = D ]; then

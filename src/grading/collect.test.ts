@@ -229,6 +229,27 @@ os.mkfifo("pipe"); os.mkdir(".git"); open(".git/HEAD", "w").close(); open(".giti
     ]);
   });
 
+  it("looks no deeper than 100 folders where very many lie deeper, and says so", async () => {
+    const deep = `import os
+for chain in range(12):
+    os.chdir(${JSON.stringify(tree())})
+    os.mkdir(f"chain{chain}"); os.chdir(f"chain{chain}")
+    for depth in range(1000):
+        os.mkdir("d"); os.chdir("d")
+        if depth in (90, 900): open("new", "w").write("new\\n")
+    os.mkfifo("pipe")`;
+    execFileSync("python3", ["-c", deep]);
+    await mkdir(join(pristine(), "build/made"));
+    await mkdir(at("build/made"));
+    const { code, said, patch, leftOut } = await collect();
+    expect({ code, said }).toEqual({ code: 0, said: "" });
+    expect(patch.toString().match(/^diff --git a\/chain\d+(\/d){91}\/new /gm)).toHaveLength(12);
+    expect(patch.toString().match(/^diff --git /gm)).toHaveLength(12);
+    expect([...leftOut].sort()).toEqual(
+      Array.from({ length: 12 }, (_, chain) => `chain${chain}/${"d/".repeat(99)}`).sort(),
+    );
+  });
+
   it("takes folders that became files or links, and files that became folders", async () => {
     await rm(at("docs"), { recursive: true });
     await symlink("/etc", at("docs"));
