@@ -153,6 +153,7 @@ export const Config = z.strictObject({
     .prefault({}),
   warm: z.strictObject({ per_environment: z.int().min(0).default(2), total: z.int().min(0).default(16) }).prefault({}),
   lease_ms: Ms.default(15 * MINUTE),
+  sandbox_service: z.strictObject({ enabled: z.boolean().default(false) }).prefault({}),
   limits: z.strictObject({ defaults: limits(DEFAULTS), most: limits(MOST) }).prefault({}),
   records: z.strictObject({ days: z.number().min(0).default(7) }).prefault({}),
   environments: z

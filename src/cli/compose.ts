@@ -94,6 +94,7 @@ async function open(
     least: toLimits(LEAST_LIMITS),
     most: toLimits(config.limits.most),
     leaseMs: config.lease_ms,
+    harness: config.sandbox_service.enabled,
     recordDays: config.records.days,
     environmentsMaxBytes: config.environments.max_gib * 2 ** 30,
     failed,

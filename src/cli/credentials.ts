@@ -4,7 +4,7 @@ import { SandlotError } from "../errors.ts";
 import type { Scope, Token } from "../server/authorize.ts";
 import { readInput } from "./input.ts";
 
-const SCOPES: readonly Scope[] = ["rollout", "hidden", "admin"];
+const SCOPES: readonly Scope[] = ["rollout", "sandbox", "hidden", "admin"];
 const PREFIX = "SANDLOT_TOKEN_";
 /** Of the hub that has the data sets. */
 const HUB_TOKEN = "HF_TOKEN";

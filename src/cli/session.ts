@@ -52,7 +52,14 @@ async function withOwnServer<T>(flags: StackFlags, work: (client: Client) => Pro
   const token = randomBytes(24).toString("base64url");
   const tokens = [{ token, scopes: ["admin"] }] as const;
   try {
-    const server = await listen({ address: "127.0.0.1:0", tokens, rollouts: stack.rollouts, version: VERSION, log });
+    const server = await listen({
+      address: "127.0.0.1:0",
+      tokens,
+      rollouts: stack.rollouts,
+      version: VERSION,
+      sandboxService: false,
+      log,
+    });
     const client = connect(server.address, token);
     return await work(client).finally(() => {
       client.close();

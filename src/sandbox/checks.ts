@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { SandlotError } from "../errors.ts";
-import type { ExecOptions, SandboxSpec } from "./sandbox.ts";
+import type { ExecOptions, ReadRange, SandboxSpec } from "./sandbox.ts";
 
 const ID = /^sandlot-[0-9a-f]{8,12}-[0-9a-f]{32}$/;
 const CALL_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -43,10 +43,11 @@ export function checkExec(argv: readonly string[], options: ExecOptions): void {
   if ((options.keepBytes ?? 0) > MAX_KEEP) wrong("keepBytes", `at most ${MAX_KEEP}`, options.keepBytes);
 }
 
-export function checkFile(path: string, options: { readonly callId: string; readonly maxBytes?: number }): void {
+export function checkFile(path: string, options: ReadRange & { readonly callId: string }): void {
   checkCallId(options.callId);
   checkPath("path", path);
   if ((options.maxBytes ?? 0) < 0) wrong("maxBytes", "0 or more", options.maxBytes);
+  if ((options.offset ?? 0) < 0) wrong("offset", "0 or more", options.offset);
 }
 
 const MAX_KEEP = 64 * 1_048_576;

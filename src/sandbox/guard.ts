@@ -10,6 +10,7 @@ import type {
   ExecResult,
   FileContent,
   FileOptions,
+  ReadRange,
   Sandbox,
   SandboxSpec,
 } from "./sandbox.ts";
@@ -79,7 +80,7 @@ class GuardedSandbox implements Sandbox {
     return await this.#call(options, deadlineMs, run, ended);
   }
 
-  async readFile(path: string, options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent> {
+  async readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent> {
     checkFile(path, options);
     const read = (signal: AbortSignal): Promise<FileContent> => this.#bare.readFile(path, { ...options, signal });
     return await this.#call(options, FILE_MS, read, () => ({ type: "missing", sizeBytes: 0, data: new Uint8Array() }));

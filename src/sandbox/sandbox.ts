@@ -116,6 +116,12 @@ export interface FileContent {
   readonly data: Uint8Array;
 }
 
+/** At most `maxBytes` (64 MiB where it does not say) from `offset` on, in bytes. */
+export interface ReadRange {
+  readonly offset?: number;
+  readonly maxBytes?: number;
+}
+
 export interface FileOptions {
   readonly callId: string;
   readonly signal?: AbortSignal;
@@ -137,8 +143,8 @@ export interface Sandbox {
   exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
   /** Ends a running command and its whole process tree; its exec then resolves with `interrupted`. Unknown ids are ignored. */
   interrupt(callId: string): Promise<void>;
-  /** Never follows into the host, never blocks on what is not a file. */
-  readFile(path: string, options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent>;
+  /** Never follows into the host, never blocks on what is not a file. Of a file what lies before `offset` is left out. */
+  readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent>;
   /** Creates or replaces a regular file (missing parent folders are made). A path that cannot be written is answered with words, not thrown. */
   writeFile(
     path: string,

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import {
   type Metadata,
+  type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type ServiceError,
@@ -48,7 +49,7 @@ export interface Frame {
   finished(call: Incoming, code: status, error?: unknown): void;
 }
 
-/** One plain function per rpc: a promise for unary, an async iterable for streams. */
+/** One plain function per rpc: a promise where one message is answered, an async iterable where a stream is; the same for what is asked. */
 export type Handlers<S extends DescService> = { [K in keyof S["method"]]: Handle<S["method"][K]> };
 type Handle<M> = M extends {
   methodKind: infer Kind;
@@ -56,13 +57,17 @@ type Handle<M> = M extends {
   output: infer O extends DescMessage;
 }
   ? (
-      request: Kind extends "bidi_streaming" ? AsyncIterable<MessageShape<I> | Malformed> : MessageShape<I>,
+      request: Kind extends Streams ? AsyncIterable<MessageShape<I> | Malformed> : MessageShape<I>,
       call: Call,
-    ) => Kind extends "unary" ? Promise<MessageInitShape<O>> : AsyncIterable<MessageInitShape<O>>
+    ) => Kind extends "unary" | "client_streaming" ? Promise<MessageInitShape<O>> : AsyncIterable<MessageInitShape<O>>
   : never;
 
-type Unary = ServerUnaryCall<unknown, unknown>;
+/** Kinds whose requests are streams. */
+type Streams = "client_streaming" | "bidi_streaming";
+type Unary = ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>;
 type Stream = ServerWritableStream<unknown, unknown>;
+/** What calls of all kinds have. */
+type Surface = EventEmitter & Pick<Stream, "cancelled" | "metadata" | "getPeer" | "getDeadline">;
 type Init = MessageInitShape<DescMessage>;
 type AnyHandler = (request: unknown, call: Call) => unknown;
 
@@ -75,7 +80,7 @@ export function implementation<S extends DescService>(
   const bind = (method: DescMethod) => {
     const handler = handlers[method.localName as keyof S["method"]] as AnyHandler; // Handlers<S> proves it
     const path = `/${service.typeName}/${method.name}`;
-    return method.methodKind === "unary"
+    return method.methodKind === "unary" || method.methodKind === "client_streaming"
       ? unary(handler, method, path, frame)
       : streaming(handler, method, path, frame);
   };
@@ -84,10 +89,11 @@ export function implementation<S extends DescService>(
 
 function unary(handler: AnyHandler, { output }: DescMethod, path: string, frame: Frame) {
   return (call: Unary, done: (error: Status | null, value?: unknown) => void) => {
-    const incoming = arrived(call, path, call.request);
+    const request = "request" in call ? call.request : call;
+    const incoming = arrived(call, path, request);
     const answer = async () => {
       const about: Call = { ...incoming, scopes: frame.authorize(incoming) };
-      return encode(output, create(output, (await handler(wellFormed(call.request), about)) as Init));
+      return encode(output, create(output, (await handler(wellFormed(request), about)) as Init));
     };
     const run = async () => {
       try {
@@ -134,7 +140,7 @@ function wellFormed(request: unknown): unknown {
 }
 
 /** `answered`: grpc-js calls the end of every call a cancellation too. */
-function arrived(call: Unary | Stream, path: string, request: unknown): Incoming & { answered(): void } {
+function arrived(call: Surface, path: string, request: unknown): Incoming & { answered(): void } {
   const abort = new AbortController();
   const cancelled = (): void => abort.abort();
   call.on("cancelled", cancelled);

@@ -11,7 +11,7 @@ const authorize = authorizer([
 
 test("a token gives its own scopes, and admin gives all of them", () => {
   expect([...authorize(header("Bearer train"), "rollout")]).toEqual(["rollout"]);
-  expect([...authorize(header("bearer root"), "rollout")].sort()).toEqual(["admin", "hidden", "rollout"]);
+  expect([...authorize(header("bearer root"), "rollout")].sort()).toEqual(["admin", "hidden", "rollout", "sandbox"]);
 });
 
 test("a call without a token, or with one that nobody knows, is unauthenticated", () => {

@@ -2,8 +2,8 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { Metadata } from "@grpc/grpc-js";
 import { SandlotError } from "../errors.ts";
 
-/** `rollout`: everything a trainer does. `hidden`: names of hidden tests travel. `admin`: all of it. */
-export type Scope = "rollout" | "hidden" | "admin";
+/** `rollout`: everything a trainer does. `sandbox`: SandboxService and bare sandboxes. `hidden`: names of hidden tests travel. `admin`: all of it. */
+export type Scope = "rollout" | "sandbox" | "hidden" | "admin";
 export type Scopes = ReadonlySet<Scope>;
 
 export interface Token {
@@ -12,7 +12,7 @@ export interface Token {
 }
 
 /** What may be done without a token where the server has none: it then listens on loopback only. */
-const OPEN: Scopes = new Set<Scope>(["rollout", "admin"]);
+const OPEN: Scopes = new Set<Scope>(["rollout", "sandbox", "admin"]);
 
 /**
  * Looks at the `authorization: Bearer TOKEN` header. Throws `unauthenticated` when it is missing or unknown, `forbidden`
@@ -26,10 +26,15 @@ export function authorizer(tokens: readonly Token[]): (metadata: Metadata, neede
     let found: Scopes | undefined;
     for (const { digest: expected, scopes } of known) if (timingSafeEqual(expected, presented)) found = scopes;
     if (!found) throw new SandlotError("unauthenticated", "The token is not one of this server's", { knob: TOKENS });
-    if (!found.has(needed))
-      throw new SandlotError("forbidden", `This call needs a token with scope "${needed}"`, { knob: TOKENS });
+    refuseWithout(found, needed);
     return found;
   };
+}
+
+/** Fault `forbidden`. */
+export function refuseWithout(scopes: Scopes, needed: Scope): void {
+  if (scopes.has(needed)) return;
+  throw new SandlotError("forbidden", `This call needs a token with scope "${needed}"`, { knob: TOKENS });
 }
 
 function bearer(metadata: Metadata): string {
@@ -48,4 +53,4 @@ export const TOKENS = "SANDLOT_TOKEN_<NAME>";
 const digest = (token: string): Buffer => createHash("sha256").update(token).digest();
 
 const widened = (scopes: readonly Scope[]): Scopes =>
-  new Set<Scope>(scopes.includes("admin") ? ["rollout", "hidden", "admin"] : scopes);
+  new Set<Scope>(scopes.includes("admin") ? ["rollout", "sandbox", "hidden", "admin"] : scopes);

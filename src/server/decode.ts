@@ -16,11 +16,12 @@ const MAX_ID = 200;
 const MAX_LABELS = 32;
 const MAX_LABEL_BYTES = 256;
 const MAX_IDS = 100_000;
+const MAX_PATH_BYTES = 4_096;
 
 export function decodeCreate(request: CreateRequest): CreateCall {
   return {
     attemptId: identifier(request.attemptId, "attempt_id"),
-    taskId: identifier(request.what.case === "taskId" ? request.what.value : "", "task_id"),
+    ...decodeSubject(request),
     pool: optional(request.pool, "pool") || "default",
     ...(request.group && { group: decodeGroup(request.group) }),
     labels: decodeLabels(request.labels),
@@ -31,6 +32,19 @@ export function decodeCreate(request: CreateRequest): CreateCall {
   };
 }
 
+function decodeSubject({ what, tools }: CreateRequest): Pick<CreateCall, "taskId" | "bare"> {
+  if (what.case !== "sandbox") return { taskId: identifier(what.case === "taskId" ? what.value : "", "task_id") };
+  if (tools.length > 0) throw invalid("tools", "none with a bare sandbox", `${tools.length}`);
+  const { base, workdir, env } = what.value;
+  const bare = {
+    image: base.case === "image" ? identifier(base.value, "sandbox.image") : "",
+    workdir: workdir === "" ? "" : absolute(workdir, "sandbox.workdir"),
+    env: decodeEnv(env, "sandbox.env"),
+  };
+  if (base.case === "image") return { taskId: "", bare };
+  return { taskId: identifier(base.value ?? "", "sandbox.task_id"), bare };
+}
+
 export function decodeExecute(request: ExecuteRequest): ExecuteCall & { readonly fromOffset: number } {
   return {
     trajectoryId: trajectoryId(request.trajectoryId),
@@ -39,7 +53,7 @@ export function decodeExecute(request: ExecuteRequest): ExecuteCall & { readonly
     tool: request.tool,
     argumentsJson: request.argumentsJson,
     timeoutMs: request.timeoutMs,
-    fromOffset: offset(request.fromOffset),
+    fromOffset: whole(request.fromOffset, "from_offset"),
   };
 }
 
@@ -155,9 +169,25 @@ function feedback(value: Feedback): CreateCall["submitFeedback"] {
   return value === Feedback.COUNTS ? "COUNTS" : "NONE";
 }
 
-function offset(value: bigint): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid("from_offset", "an offset of the output", `${value}`);
+/** An offset or a size. */
+export function whole(value: bigint, field: string): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(field, "less than 2^53", `${value}`);
   return Number(value);
+}
+
+export function absolute(path: string, field: string): string {
+  if (!path.startsWith("/")) throw invalid(field, "an absolute path", JSON.stringify(path.slice(0, 200)));
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw invalid(field, `at most ${MAX_PATH_BYTES} bytes`, "more");
+  if (path.includes("\0")) throw invalid(field, "text without NUL", "a NUL");
+  return path;
+}
+
+export function decodeEnv(env: Readonly<Record<string, string>>, field: string): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(env)) {
+    if (name === "" || name.includes("=")) throw invalid(field, "names without =", JSON.stringify(name.slice(0, 100)));
+    if (name.includes("\0") || value.includes("\0")) throw invalid(field, "text without NUL", "a NUL");
+  }
+  return env;
 }
 
 export function invalid(field: string, expected: string, got: string): SandlotError {

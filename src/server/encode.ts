@@ -50,6 +50,8 @@ export function encodeTrajectory(summary: Summary, scopes: Scopes): MessageInitS
     recordUri: summary.recordUri,
     workdir: summary.workdir,
     left: encodeBudget(summary.left),
+    harnessCalls: summary.harnessCalls,
+    bare: summary.bare,
   };
 }
 

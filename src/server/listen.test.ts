@@ -203,6 +203,7 @@ async function start(rollouts: Partial<Rollouts>, options: Partial<ListenOptions
     tokens: [],
     rollouts: rollouts as Rollouts, // each test gives what it calls
     version: "0",
+    sandboxService: false,
     log,
     ...options,
   });

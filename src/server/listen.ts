@@ -5,14 +5,16 @@ import { SandlotError } from "../errors.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { RolloutService } from "../gen/sandlot/v1/rollout_service_pb.ts";
+import { SandboxService } from "../gen/sandlot/v1/sandbox_service_pb.ts";
 import type { Rollouts } from "../trajectory/rollouts.ts";
 import { type Frame, implementation } from "./adapter.ts";
-import { authorizer, TOKENS, type Token } from "./authorize.ts";
+import { authorizer, type Scope, TOKENS, type Token } from "./authorize.ts";
 import { serviceDefinition } from "./definition.ts";
 import { health, Readiness } from "./health.ts";
 import { reflection } from "./reflection.ts";
 import { requestLog } from "./request-log.ts";
 import { allRoutes } from "./routes/all.ts";
+import { sandboxRoutes } from "./routes/sandbox.ts";
 import { toStatus } from "./status.ts";
 
 export interface ListenOptions {
@@ -21,6 +23,8 @@ export interface ListenOptions {
   readonly tokens: readonly Token[];
   readonly rollouts: Rollouts;
   readonly version: string;
+  /** Whether SandboxService is told of by reflection and health. */
+  readonly sandboxService: boolean;
   readonly log: Logger;
 }
 
@@ -80,14 +84,18 @@ function addServices(server: Server, options: ListenOptions, readiness: Readines
     finished: requestLog(log),
   };
   const open: Frame = { ...standard, authorize: () => new Set() };
-  const guarded: Frame = { ...standard, authorize: ({ metadata }) => authorize(metadata, "rollout") };
-  const served: DescService[] = [RolloutService, Health, ServerReflection];
+  const guarded = (scope: Scope): Frame => ({ ...standard, authorize: ({ metadata }) => authorize(metadata, scope) });
+  // A service that is not offered answers all the same, in words.
+  const offered = options.sandboxService ? [SandboxService] : [];
+  const served: DescService[] = [RolloutService, ...offered, Health, ServerReflection];
   const names = served.map((service) => service.typeName);
   const reflected = reflection(served);
   const routes = allRoutes({ rollouts, version, startedAt: new Date() });
   // The same messages under the older name, which older grpcurl asks for.
   const alpha = { ...ServerReflection, typeName: "grpc.reflection.v1alpha.ServerReflection" };
-  server.addService(serviceDefinition(RolloutService), implementation(RolloutService, routes, guarded));
+  server.addService(serviceDefinition(RolloutService), implementation(RolloutService, routes, guarded("rollout")));
+  const sandboxes = implementation(SandboxService, sandboxRoutes(rollouts), guarded("sandbox"));
+  server.addService(serviceDefinition(SandboxService), sandboxes);
   server.addService(serviceDefinition(Health), implementation(Health, health(readiness, names), open));
   server.addService(serviceDefinition(ServerReflection), implementation(ServerReflection, reflected, open));
   server.addService(serviceDefinition(alpha), implementation(ServerReflection, reflected, open));

@@ -83,6 +83,8 @@ const SUMMARY: Summary = {
   },
   enforced: { memoryMiB: "HARD", cpuMilli: "HARD", pids: "HARD", diskMiB: "WATCHED" },
   lastStep: 0,
+  harnessCalls: 0,
+  bare: false,
   createdAt: new Date(0),
   timings: { queuedMs: 0, prepareMs: 0, sandboxMs: 0.4, commandMs: 0, gradeMs: 0, serverMs: 1.6 },
   environmentKey: "",

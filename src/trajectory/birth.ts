@@ -1,6 +1,7 @@
 import type { Admission, Lease } from "../admission/admission.ts";
 import type { Environment } from "../environments/environment.ts";
 import type { Environments } from "../environments/prepare.ts";
+import { SandlotError } from "../errors.ts";
 import type { Backend, Sandbox } from "../sandbox/sandbox.ts";
 import type { WarmPool } from "../sandbox/warm.ts";
 import type { Catalog } from "../tasks/catalog.ts";
@@ -56,9 +57,10 @@ export class Births {
   /** Faults `not_found` (task), `unsupported` and `invalid` before anything waits. */
   order(call: CreateCall): Order {
     const { catalog, backend, defaults, least, most, leaseMs } = this.#parts;
+    if (call.bare?.image) throw noImages(backend.name);
     const task = catalog.get(call.taskId);
     refuseUnmet(task, backend);
-    const tools = call.tools.length > 0 ? call.tools : task.agent.tools;
+    const tools = call.bare ? [] : call.tools.length > 0 ? call.tools : task.agent.tools;
     schemasOf(tools);
     const own = { ...defaults, gradeMs: Math.min(task.grader.timeoutMs, most.gradeMs) };
     const limits = effectiveLimits(call.limits, { defaults: own, least, most });
@@ -166,4 +168,9 @@ export class Births {
       throw error;
     }
   }
+}
+
+function noImages(backend: string): SandlotError {
+  const message = `sandbox.image: the backend ${backend} makes no sandboxes from images: name a task, whose environment is then used`;
+  return new SandlotError("unsupported", message, { field: "sandbox.image", knob: "backend.type" });
 }

@@ -102,15 +102,13 @@ export class Calls {
 
   /** The live output of a call that waits or runs; undefined once its result is there. */
   async outputOf(key: string, result: Promise<unknown>): Promise<LiveOutput | undefined> {
-    let over = false;
-    const settled = (): void => {
-      over = true;
-    };
-    const done = result.then(settled, settled);
+    const over = new AbortController();
+    const settled = (): void => over.abort();
+    result.then(settled, settled);
     for (;;) {
       const found = this.#inFlight.get(key)?.about.output;
-      if (found || over) return found;
-      await Promise.race([done, this.#bell.next(EARLY_MS)]);
+      if (found || over.signal.aborted) return found;
+      await this.#bell.next(EARLY_MS, over.signal);
     }
   }
 

@@ -3,18 +3,20 @@ import type { Position } from "./journal.ts";
 import type {
   Created,
   Ended,
+  Execution,
   GradeIntent,
   GradeOutcome,
   Line,
   StepIntent,
   SubmissionTaken,
   TurnIntent,
+  Written,
 } from "./lines.ts";
 
 /** What became of one call id: still open, or answered at a place in the journal. */
 export interface Entry {
   readonly digest: string;
-  readonly intent: StepIntent | TurnIntent | GradeIntent;
+  readonly intent: StepIntent | TurnIntent | GradeIntent | Execution | Written;
   readonly answer?: Position;
 }
 
@@ -25,6 +27,8 @@ export interface Ledger {
   readonly submissions: Map<string, SubmissionTaken>;
   lastStep: number;
   turns: number;
+  /** Calls of a harness that may have changed the sandbox. */
+  harnessCalls: number;
   toolState: ToolState;
   /** The policy destroyed its sandbox. */
   broken: boolean;
@@ -41,6 +45,7 @@ export function openLedger(created: Created): Ledger {
     submissions: new Map(),
     lastStep: 0,
     turns: 0,
+    harnessCalls: 0,
     toolState: {},
     broken: false,
     lastAt: created.at,
@@ -73,7 +78,17 @@ export function post(ledger: Ledger, line: Line, position: Position): void {
       if (line.broken) ledger.broken = true;
       answer(ledger, line.key, position);
       break;
+    case "exec":
+    case "write":
+      ledger.harnessCalls += 1;
+      ledger.entries.set(line.key, { digest: line.digest, intent: line });
+      break;
+    case "exec_result":
+      if (line.broken) ledger.broken = true;
+      answer(ledger, line.key, position);
+      break;
     case "turn_result":
+    case "write_result":
       answer(ledger, line.key, position);
       break;
     case "grade":
@@ -100,5 +115,6 @@ function answer(ledger: Ledger, key: string, position: Position): void {
 
 function slim(intent: Entry["intent"]): Entry["intent"] {
   if (intent.type === "step") return { ...intent, argumentsJson: "" };
+  if (intent.type === "exec") return { ...intent, argv: [], envNames: [] };
   return intent.type === "turn" ? { ...intent, calls: [] } : intent;
 }

@@ -44,5 +44,5 @@ function ofPage(page: string): Lines {
 
 const topOf = (name: string): string => {
   const [first = "", ...rest] = name.replace("[]", "").split(".");
-  return rest.at(-1) === "*?" ? `${first}?` : first;
+  return rest.length === 1 && rest[0] === "*?" ? `${first}?` : first;
 };

@@ -2,6 +2,7 @@ import type { Environment } from "../environments/environment.ts";
 import type { Grade } from "../grading/grade.ts";
 import type { Enforced, OutputChunk } from "../sandbox/sandbox.ts";
 import type { ToolState } from "../tools/tool.ts";
+import type { ExecOutcome, WriteOutcome } from "./harness-calls.ts";
 import type {
   CreateCall,
   Ending,
@@ -26,6 +27,10 @@ export type Line =
   | GradeIntent
   | SubmissionTaken
   | GradeOutcome
+  | Execution
+  | ExecutionResult
+  | Written
+  | WrittenResult
   | Ended;
 
 interface Stamp {
@@ -123,6 +128,47 @@ export interface GradeOutcome extends Stamp {
   readonly grade: Grade;
 }
 
+/** A harness is about to run a program beside the steps. */
+export interface Execution extends Stamp {
+  readonly type: "exec";
+  readonly key: string;
+  readonly digest: string;
+  readonly callId: string;
+  readonly argv: readonly string[];
+  readonly workdir: string;
+  /** Values may be secrets of the harness. */
+  readonly envNames: readonly string[];
+  readonly stdinBytes: number;
+  readonly timeoutMs: number;
+}
+
+export interface ExecutionResult extends Stamp {
+  readonly type: "exec_result";
+  readonly key: string;
+  readonly result: Omit<ExecOutcome, "replayed">;
+  /** The sandbox was found destroyed by its own processes. */
+  readonly broken?: true;
+  readonly output: readonly StoredChunk[];
+}
+
+/** A harness is about to write a file. */
+export interface Written extends Stamp {
+  readonly type: "write";
+  readonly key: string;
+  readonly digest: string;
+  readonly callId: string;
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly mode?: number;
+}
+
+export interface WrittenResult extends Stamp {
+  readonly type: "write_result";
+  readonly key: string;
+  readonly result: Omit<WriteOutcome, "replayed">;
+}
+
 /** Written before anything is removed. Carries what a summary needs, so that an ended trajectory is known by its first and last line. */
 export interface Ended extends Stamp {
   readonly type: "ended";
@@ -130,6 +176,8 @@ export interface Ended extends Stamp {
   readonly reason?: string;
   readonly lastStep: number;
   readonly turns: number;
+  /** Absent = none. */
+  readonly harnessCalls?: number;
   readonly wallUsedMs: number;
   readonly grade?: TrajectoryGrade;
 }

@@ -68,7 +68,7 @@ function endUnseen(
   ending: Ended["ending"],
   reason: string,
 ): void {
-  const { created, lastStep, turns, lastAt } = ledger;
+  const { created, lastStep, turns, harnessCalls, lastAt } = ledger;
   const ended: Ended = {
     type: "ended",
     at: Date.now(),
@@ -76,6 +76,7 @@ function endUnseen(
     reason,
     lastStep,
     turns,
+    ...(harnessCalls > 0 ? { harnessCalls } : {}),
     wallUsedMs: lastAt - created.at,
   };
   const journal = store.open(created.id);

@@ -1,9 +1,11 @@
+import { SandlotError } from "../errors.ts";
 import type { Grade } from "../grading/grade.ts";
 import type { Task } from "../tasks/task.ts";
 import { schemasOf } from "../tools/table.ts";
 import { type BirthParts, Births } from "./birth.ts";
 import { attemptDigest, Creations, refuseAbove } from "./creation.ts";
 import { draining } from "./draining.ts";
+import type { ExecCall, ExecOutcome, FilePiece, ReadCall, WriteCall, WriteOutcome } from "./harness-calls.ts";
 import { carries, page } from "./listing.ts";
 import type { PatchGrades } from "./patch-grades.ts";
 import { unplayableReason } from "./playing.ts";
@@ -23,13 +25,15 @@ import type {
   Waiting,
 } from "./rollouts.ts";
 import type { Store } from "./store.ts";
-import { streamStep } from "./stream.ts";
+import { streamExec, streamStep } from "./stream.ts";
 import { type Trajectory, withSubmitted } from "./trajectory.ts";
 
 export interface RegistryParts extends BirthParts {
   readonly store: Store;
   readonly patchGrades: PatchGrades;
   readonly recordDays: number;
+  /** Bare sandboxes and calls of a harness are taken. */
+  readonly harness: boolean;
 }
 
 /** The trajectory layer as the server sees it. */
@@ -46,9 +50,10 @@ export class Registry implements Rollouts {
   }
 
   info(): ReturnType<Rollouts["info"]> {
-    const { instance, backend, defaults, leaseMs, slots, gradingSlots } = this.#parts;
+    const { instance, backend, defaults, leaseMs, slots, gradingSlots, harness } = this.#parts;
     return {
       instance,
+      harness,
       backend: backend.name,
       isolated: backend.capabilities.isolation,
       defaultLimits: defaults,
@@ -85,6 +90,7 @@ export class Registry implements Rollouts {
     const known = this.population.ofAttempt(call);
     if (known) return known;
     this.#refuseDraining();
+    if (call.bare) this.#refuseHarness();
     const order = this.#births.order(call);
     return this.#creations.join(call, waiting, async (signal) => {
       const trajectory = await this.#births.bear(order, signal);
@@ -94,15 +100,29 @@ export class Registry implements Rollouts {
   }
 
   execute(call: ExecuteCall, waiting: Waiting): Promise<StepResult> {
-    return this.#working(call.trajectoryId).execute(call, waiting);
+    return this.#played(call.trajectoryId).execute(call, waiting);
   }
 
   executeStream(call: ExecuteCall & { readonly fromOffset: number }, waiting: Waiting): AsyncIterable<StreamEvent> {
-    return streamStep(this.#working(call.trajectoryId), call, waiting);
+    return streamStep(this.#played(call.trajectoryId), call, waiting);
   }
 
   step(call: StepCall, waiting: Waiting): Promise<TurnResult> {
-    return this.#working(call.trajectoryId).step(call, waiting);
+    return this.#played(call.trajectoryId).step(call, waiting);
+  }
+
+  exec(call: ExecCall & { readonly fromOffset: number }, waiting: Waiting): AsyncIterable<StreamEvent<ExecOutcome>> {
+    const asked = { field: "timeout_ms", value: call.timeoutMs, knob: "limits.most.command_ms" };
+    refuseAbove(this.#parts.most.commandMs, asked);
+    return streamExec(this.#touched(call.trajectoryId), call, waiting);
+  }
+
+  readFile(call: ReadCall, waiting: Waiting): AsyncIterable<FilePiece> {
+    return this.#touched(call.trajectoryId).harness.readFile(call, waiting);
+  }
+
+  writeFile(call: WriteCall, waiting: Waiting): Promise<WriteOutcome> {
+    return this.#touched(call.trajectoryId).harness.writeFile(call, waiting);
   }
 
   async interrupt(trajectoryId: string, callId: string): Promise<Summary> {
@@ -120,7 +140,7 @@ export class Registry implements Rollouts {
     waiting: Waiting,
   ): Promise<TrajectoryGrade> {
     const live = this.population.find(trajectoryId);
-    if (live) return this.#working(trajectoryId).grade(finalize, callId, waiting);
+    if (live) return this.#played(trajectoryId).grade(finalize, callId, waiting);
     const { grade } = this.#whole(this.population.summary(trajectoryId));
     if (grade) return grade;
     this.population.live(trajectoryId); // throws `ended`
@@ -230,6 +250,28 @@ export class Registry implements Rollouts {
     const trajectory = this.population.live(id);
     this.#refuseDraining();
     return trajectory;
+  }
+
+  /** One that a policy plays. */
+  #played(id: string): Trajectory {
+    const trajectory = this.#working(id);
+    if (!trajectory.ledger.created.call.bare) return trajectory;
+    const message = `${id} is a bare sandbox: it has no steps and no grade, only the calls of SandboxService`;
+    throw new SandlotError("unsupported", message, { field: "trajectory_id" });
+  }
+
+  /** One whose sandbox a harness calls: that counts as hearing of it. */
+  #touched(id: string): Trajectory {
+    this.#refuseHarness();
+    const trajectory = this.#working(id);
+    trajectory.renew();
+    return trajectory;
+  }
+
+  #refuseHarness(): void {
+    if (this.#parts.harness) return;
+    const knob = "sandbox_service.enabled";
+    throw new SandlotError("unsupported", `this server offers no SandboxService (${knob})`, { knob });
   }
 
   #refuseDraining(): void {

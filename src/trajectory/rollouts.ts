@@ -3,6 +3,7 @@ import type { Enforced, OutputChunk } from "../sandbox/sandbox.ts";
 import type { ChatMessage } from "../tasks/prompt.ts";
 import type { Task } from "../tasks/task.ts";
 import type { ToolSchema } from "../tools/tool.ts";
+import type { HarnessCalls } from "./harness-calls.ts";
 
 /** What the server can be asked, in plain data: routes translate the wire to this and back. All throws are SandlotError or bugs. */
 
@@ -72,6 +73,10 @@ export interface Summary {
   readonly recordUri: string;
   readonly workdir: string;
   readonly left: Budget;
+  /** Calls of a harness that may have changed the sandbox. */
+  readonly harnessCalls: number;
+  /** It is a bare sandbox. */
+  readonly bare: boolean;
 }
 
 export interface StepResult {
@@ -118,11 +123,20 @@ export interface TurnResult {
   readonly replayed: boolean;
 }
 
-export type StreamEvent =
+export type StreamEvent<R = StepResult> =
   | { readonly type: "queued"; readonly ahead: number }
   | { readonly type: "output"; readonly chunk: OutputChunk }
   | { readonly type: "progress"; readonly offset: number; readonly runningMs: number }
-  | { readonly type: "result"; readonly offset: number; readonly result: StepResult };
+  | { readonly type: "result"; readonly offset: number; readonly result: R };
+
+/** What a bare sandbox has beside the environment of a task. */
+export interface BareSpec {
+  /** Empty = the environment of the task. */
+  readonly image: string;
+  /** Empty = the environment's. */
+  readonly workdir: string;
+  readonly env: Readonly<Record<string, string>>;
+}
 
 export interface CreateCall {
   readonly attemptId: string;
@@ -135,6 +149,8 @@ export interface CreateCall {
   readonly leaseMs: number;
   readonly submitFeedback: Feedback;
   readonly tools: readonly string[];
+  /** Absent = a trajectory on the task. */
+  readonly bare?: BareSpec;
 }
 
 export interface ExecuteCall {
@@ -191,7 +207,7 @@ export interface PoolUse {
 }
 
 /** Implemented by the trajectory layer, called by routes; a fake of it is not needed: tests run the real one. */
-export interface Rollouts {
+export interface Rollouts extends HarnessCalls {
   info(): {
     readonly instance: string;
     readonly backend: string;
@@ -202,6 +218,7 @@ export interface Rollouts {
     readonly grading: PoolUse;
     readonly draining: boolean;
     readonly leaseMs: number;
+    readonly harness: boolean;
   };
   tasks(): readonly Task[];
   /** Fault not_found. */

@@ -43,7 +43,7 @@ export class PrefixedSandbox implements StepSandbox {
     return result;
   }
 
-  readFile(path: string, options: { readonly maxBytes?: number } = {}): Promise<FileContent> {
+  readFile(path: string, options: { readonly maxBytes?: number; readonly offset?: number } = {}): Promise<FileContent> {
     return this.#call((callId) => this.#sandbox.readFile(path, { ...options, callId }));
   }
 

@@ -200,10 +200,10 @@ function finish(
   return { ...stored, ...gradeOf(life, final !== undefined), replayed: false };
 }
 
-const BROKEN = "[the sandbox was destroyed by its own processes: nothing can run in it any more]";
+export const BROKEN = "[the sandbox was destroyed by its own processes: nothing can run in it any more]";
 
 /** Looks at the sandbox only when the result is one that a dead sandbox gives. */
-async function intact(life: Life, result: ToolResult): Promise<boolean> {
+export async function intact(life: Life, result: Pick<ToolResult, "signal" | "exitCode">): Promise<boolean> {
   if (result.signal === undefined && result.exitCode !== 126) return true;
   return life.sandbox ? life.sandbox.alive() : false;
 }

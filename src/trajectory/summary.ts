@@ -15,9 +15,10 @@ export function summarise(
     ...base(created, path),
     state,
     ...(ended ? { ending: ended.ending } : final ? { ending: "SUBMITTED" as const } : {}),
-    messages: full ? promptOf(life.task, created.workdir) : [],
+    messages: full && !created.call.bare ? promptOf(life.task, created.workdir) : [],
     tools: full ? schemasOf(created.tools) : [],
     lastStep,
+    harnessCalls: life.ledger.harnessCalls,
     ...(final ? { grade: { ...final.grade, submitted: final.submitted } } : {}),
     ...(ended ? {} : { leaseUntil }),
     left: life.meter.left(),
@@ -34,6 +35,7 @@ export function summariseEnded(created: Created, ended: Ended, path: string): Su
     messages: [],
     tools: [],
     lastStep: ended.lastStep,
+    harnessCalls: ended.harnessCalls ?? 0,
     ...(ended.grade ? { grade: ended.grade } : {}),
     left: {
       steps: Math.max(0, limits.maxSteps - ended.lastStep),
@@ -65,5 +67,6 @@ function base(created: Created, path: string) {
     environmentKey: environment.key,
     recordUri: pathToFileURL(path).href,
     workdir: created.workdir,
+    bare: call.bare !== undefined,
   };
 }

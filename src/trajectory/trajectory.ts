@@ -5,6 +5,7 @@ import { Meter, spent } from "./budget.ts";
 import { Calls, type Fence } from "./calls.ts";
 import { draining } from "./draining.ts";
 import { FINAL, finalize, lookNow } from "./final-grade.ts";
+import { Harness } from "./harness.ts";
 import type { Journal, Position } from "./journal.ts";
 import { type Ledger, openIntents, post } from "./ledger.ts";
 import type { Judge, Life } from "./life.ts";
@@ -45,6 +46,8 @@ const LAST_WORDS_MS = 10_000;
 /** A live trajectory: one serial queue over one sandbox. Every public call may be repeated; the end of a call's waiting never ends its work. */
 export class Trajectory {
   readonly id: string;
+  /** What a harness may do beside the steps. */
+  readonly harness: Harness;
   readonly #life: Life;
   readonly #journal: Journal;
   readonly #over: TrajectoryParts["over"];
@@ -87,6 +90,12 @@ export class Trajectory {
       refuseEnded: () => this.#refuseEnded(),
       failed: (error) => this.#failed(error),
     });
+    this.harness = new Harness({
+      life: this.#life,
+      calls: this.#calls,
+      refuseInactive: () => this.#refuseInactive(),
+      failed: (error) => this.#failed(error),
+    });
   }
 
   get state(): State {
@@ -117,9 +126,9 @@ export class Trajectory {
     return Math.max(0, this.#calls.length - 1);
   }
 
-  /** Resolves when all that is queued now is done. */
-  idle(): Promise<void> {
-    return this.#calls.idle();
+  /** Resolves when all that is queued or runs now is done. */
+  async idle(): Promise<void> {
+    await Promise.all([this.#calls.idle(), this.harness.idle()]);
   }
 
   async execute(call: ExecuteCall, waiting: Waiting): Promise<StepResult> {
@@ -181,9 +190,10 @@ export class Trajectory {
     return withSubmitted(await this.#calls.besides(waiting, { ...look, key: `${key}:judged` }, judged));
   }
 
-  /** Ends the running command if it belongs to the call id (or whatever runs, when that is empty). */
+  /** Ends the running command if it belongs to the call id (or the running step, when that is empty). */
   async interrupt(callId: string): Promise<void> {
     const { running } = this.#life;
+    await this.harness.interrupt(callId);
     if (!running || (callId !== "" && running.callId !== callId)) return;
     await running.sandbox?.interrupt();
   }
@@ -230,6 +240,7 @@ export class Trajectory {
   /** Carries on with what the ledger shows as begun and not answered. Called once, after a restart of the server. */
   resume(): void {
     for (const { intent, digest } of openIntents(this.#life.ledger)) {
+      if (intent.type === "exec" || intent.type === "write") continue; // its harness calls again
       const work =
         intent.type === "grading" ? this.#resumedGrade(intent.final, intent.submitted) : this.#resumed(intent);
       // Whoever retries the call, or the ended line, tells what became of it.
@@ -279,11 +290,20 @@ export class Trajectory {
     throw new SandlotError("ended", message, { trajectoryId: this.id });
   }
 
+  /** After the submission began, what a harness does would be seen by nobody. */
+  #refuseInactive(): void {
+    this.#refuseEnded();
+    if (this.state === "ACTIVE") return;
+    const message = `trajectory ${this.id} was submitted: its sandbox takes no more calls`;
+    throw new SandlotError("ended", message, { trajectoryId: this.id });
+  }
+
   async #finish(ending: Ending, reason: string | undefined): Promise<Summary> {
     await Promise.resolve(); // #end is set before anything below runs
     this.#abort.abort(new SandlotError("ended", `trajectory ${this.id} was ended`, { trajectoryId: this.id }));
-    await this.interrupt("").catch(() => undefined); // what does not listen goes with the sandbox
-    if (!(await settled(this.#calls.idle(), LAST_WORDS_MS))) await settled(this.#life.giveBackSandbox(), LAST_WORDS_MS);
+    const told = [this.interrupt(""), this.harness.interruptAll()];
+    await Promise.all(told).catch(() => undefined); // what does not listen goes with the sandbox
+    if (!(await settled(this.idle(), LAST_WORDS_MS))) await settled(this.#life.giveBackSandbox(), LAST_WORDS_MS);
     const { ledger, meter } = this.#life;
     this.#write({
       type: "ended",
@@ -292,6 +312,7 @@ export class Trajectory {
       ...(reason ? { reason } : {}),
       lastStep: ledger.lastStep,
       turns: ledger.turns,
+      ...(ledger.harnessCalls > 0 ? { harnessCalls: ledger.harnessCalls } : {}),
       wallUsedMs: meter.wallUsedMs(),
       ...(ledger.final ? { grade: slimGrade(withSubmitted(ledger.final)) } : {}),
     });

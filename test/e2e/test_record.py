@@ -29,21 +29,26 @@ def names_in(value: Any, known: set[str], prefix: str = "") -> set[str]:
     return {prefix}
 
 
-def test_every_line_of_a_record_has_what_the_page_says(shared: Server) -> None:
+def test_every_line_of_a_record_has_what_the_page_says(own: Server) -> None:
+    own.config += "sandbox_service: { enabled: true }\n"
+    own.start()
     lines: list[dict[str, Any]] = []
 
     async def play() -> None:
-        async with sandlot.connect(shared.address) as client:
+        async with sandlot.connect(own.address) as client:
             async with client.trajectory(TASK, group=("g", 1), labels={"a": "b"}, limits={"max_steps": 9}) as t:
                 await t.bash("cd /tmp; seq 100000")
                 await t.bash("kill -9 $$")
                 await t.step([{"id": "m", "name": "bash", "arguments": {"command": "echo x >> /testbed/README.md"}}])
                 await t.step([])
                 await t.grade()
+                await t.sandbox.exec("exit 3", env={"A": "b"})
+                await t.sandbox.exec("sleep 1000", timeout_ms=200)
+                await t.sandbox.write_file("/tmp/x", b"", mode=0o600)
                 await t.submit()
-            async with client.trajectory(TASK) as unfinished:
+            async with client.sandbox(TASK, workdir="/tmp", env={"A": "b"}) as bare, client.trajectory(TASK) as unfinished:
                 pass
-            for one in (t, unfinished):
+            for one in (t, unfinished, bare):
                 lines.extend([line async for line in client.record(one.id)])
 
     asyncio.run(play())

@@ -36,6 +36,7 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
       tokens,
       rollouts: stack.rollouts,
       version: VERSION,
+      sandboxService: settings.config.sandbox_service.enabled,
       log,
     }).catch(async (error: unknown) => {
       await stack[Symbol.asyncDispose]();

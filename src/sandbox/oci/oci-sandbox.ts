@@ -2,7 +2,15 @@ import { stat } from "node:fs/promises";
 import type { BareSandbox } from "../guarded.ts";
 import { lives } from "../identity.ts";
 import type { RunnerClient } from "../runner/client.ts";
-import type { Enforced, ExecOptions, ExecResult, FileContent, FileOptions, SandboxSpec } from "../sandbox.ts";
+import type {
+  Enforced,
+  ExecOptions,
+  ExecResult,
+  FileContent,
+  FileOptions,
+  ReadRange,
+  SandboxSpec,
+} from "../sandbox.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
 import { endProcesses, type Remains, removeBytes } from "./teardown.ts";
@@ -84,7 +92,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
     return this.#parts.client.interrupt(callId);
   }
 
-  readFile(path: string, options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent> {
+  readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent> {
     return this.#parts.client.readFile(path, options);
   }
 

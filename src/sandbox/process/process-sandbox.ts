@@ -2,7 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { BareSandbox } from "../guarded.ts";
 import { type Identity, lives, signal } from "../identity.ts";
 import type { RunnerClient } from "../runner/client.ts";
-import type { Enforced, ExecOptions, ExecResult, FileContent, FileOptions, SandboxSpec } from "../sandbox.ts";
+import type {
+  Enforced,
+  ExecOptions,
+  ExecResult,
+  FileContent,
+  FileOptions,
+  ReadRange,
+  SandboxSpec,
+} from "../sandbox.ts";
 import type { Paths } from "./paths.ts";
 import { signalDescendants } from "./tree.ts";
 
@@ -54,7 +62,7 @@ export class ProcessSandbox implements BareSandbox {
     return this.#parts.client.interrupt(callId);
   }
 
-  readFile(path: string, options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent> {
+  readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent> {
     return this.#parts.client.readFile(this.locate(path), options);
   }
 

@@ -1,5 +1,5 @@
 import { SandlotError } from "../../errors.ts";
-import type { ExecOptions, ExecResult, FileContent } from "../sandbox.ts";
+import type { ExecOptions, ExecResult, FileContent, FileOptions, ReadRange } from "../sandbox.ts";
 import { Call, type Ending } from "./call.ts";
 import { encodeData, encodeRequest, Flag, Op } from "./frames.ts";
 
@@ -47,12 +47,15 @@ export function toExecResult(ending: Ending): RunnerExecResult {
   return { ...rest, outputBytes, truncated: lost || outputBytes > keepBytes };
 }
 
-export function readRequest(path: string, callId: string, maxBytes = maxFileBytes, timeoutMs: number): Call {
+export function readRequest(
+  path: string,
+  { callId, offset = 0, maxBytes = maxFileBytes, timeoutMs }: FileOptions & ReadRange & { readonly timeoutMs: number },
+): Call {
   const atMost = Math.min(maxBytes, maxFileBytes);
   // A listing may go beyond by one entry.
   const keepBytes = atMost + 1024;
   return new Call(callId, keepBytes, (_live, fromOffset) => [
-    encodeRequest(Op.read, callId, { timeoutMs, keepBytes, fromOffset, a: 0, b: atMost, words: [path] }),
+    encodeRequest(Op.read, callId, { timeoutMs, keepBytes, fromOffset, a: offset, b: atMost, words: [path] }),
   ]);
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SandlotError } from "../../errors.ts";
-import type { FileContent, FileOptions, OutputChunk } from "../sandbox.ts";
+import type { FileContent, FileOptions, OutputChunk, ReadRange } from "../sandbox.ts";
 import type { Call, Ending } from "./call.ts";
 import {
   execRequest,
@@ -103,8 +103,8 @@ export class RunnerClient implements AsyncDisposable {
   }
 
   /** `maxBytes` defaults to, and is at most, 64 MiB. The result is kept under its call id like that of a command. */
-  readFile(path: string, options: FileOptions & { readonly maxBytes?: number }): Promise<FileContent> {
-    const call = () => readRequest(path, options.callId, options.maxBytes, fileTimeoutMs);
+  readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent> {
+    const call = () => readRequest(path, { ...options, timeoutMs: fileTimeoutMs });
     return this.#file(call, readAnswer, options);
   }
 

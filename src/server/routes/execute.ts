@@ -50,10 +50,10 @@ export function* encodeEvent(event: StreamEvent, from: number, scopes: Scopes): 
   }
 }
 
-function* encodeOutput({ offset, stream, data }: OutputChunk, from: number): Generator<EventInit> {
+export function* encodeOutput({ offset, stream, data }: OutputChunk, from: number) {
   const end = offset + data.length;
   for (let at = Math.max(offset, from); at < end; at += CHUNK_BYTES) {
     const value = data.subarray(at - offset, Math.min(at - offset + CHUNK_BYTES, data.length));
-    yield { offset: BigInt(at), event: { case: stream, value } };
+    yield { offset: BigInt(at), event: { case: stream, value } } as const;
   }
 }

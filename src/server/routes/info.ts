@@ -16,6 +16,7 @@ export function infoRoutes({ rollouts, version, startedAt }: RouteContext): Rout
         startedAt: timestampFromDate(startedAt),
         tasks: rollouts.tasks().length,
         formats: [...FORMAT_NAMES],
+        sandboxService: info.harness,
       };
     },
   };

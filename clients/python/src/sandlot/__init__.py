@@ -1,6 +1,7 @@
 """Client of Sandlot, a rollout environment server for reinforcement learning on software-engineering tasks."""
 
 from ._wire import Message
+from .bare_sandbox import BareSandbox
 from .client import Client, connect
 from .errors import (
     BusyError,
@@ -31,18 +32,22 @@ from .results import (
     Timings,
     Turn,
 )
+from .sandbox import ExecEvent, ExecResult, Sandbox
 from .served import PoolStatus, PrepareEvent, ServerInfo, Task
 from .trajectory import Trajectory
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BareSandbox",
     "Budget",
     "BusyError",
     "Client",
     "ConnectionLost",
     "DrainingError",
     "EndedError",
+    "ExecEvent",
+    "ExecResult",
     "ForbiddenError",
     "Grade",
     "InternalError",
@@ -56,6 +61,7 @@ __all__ = [
     "Provenance",
     "Released",
     "Result",
+    "Sandbox",
     "SandboxFault",
     "SandlotError",
     "ServerInfo",

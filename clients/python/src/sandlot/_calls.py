@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import grpc
@@ -20,6 +20,8 @@ log = logging.getLogger("sandlot")
 # A dead connection is found by keepalive; this only bounds one attempt, after which the same call is attached to again.
 ATTEMPT_S = 600.0
 QUICK_S = 30.0
+# What may lie between a call and its answer besides the command and the grading: steps before it, slots, a restart.
+SLACK_S = 600.0
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0
 
@@ -69,6 +71,20 @@ class Calls:
         while True:
             try:
                 answer = await self._rpc(rpc)(request, timeout=attempts.timeout(longest), metadata=self._metadata)
+            except grpc.aio.AioRpcError as error:
+                await attempts.again(error)
+            else:
+                self._out = False
+                return answer
+
+    async def upload(self, rpc: str, messages: Callable[[], Iterator[Any]], *, deadline_s: float) -> Any:
+        """The answer to a stream of messages, which is sent anew, from `messages()`, after a cut."""
+        attempts = self._attempts(rpc, deadline_s, None)
+        while True:
+            try:
+                answer = await self._rpc(rpc)(
+                    messages(), timeout=attempts.timeout(ATTEMPT_S), metadata=self._metadata
+                )
             except grpc.aio.AioRpcError as error:
                 await attempts.again(error)
             else:

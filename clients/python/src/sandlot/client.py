@@ -12,8 +12,10 @@ from ._calls import Calls
 from ._gen import rollout_service_pb2 as pb
 from ._gen import trajectory_pb2
 from ._heartbeats import Heartbeats
+from .bare_sandbox import BareSandbox
 from .errors import InvalidError
 from .results import Grade, Released, Summary
+from .sandbox import Sandbox
 from .served import PrepareEvent, ServerInfo, Task
 from .trajectory import Trajectory
 
@@ -109,21 +111,49 @@ class Client:
         of `sandlot.Limits`. `submit_feedback`: "none", "verdict" or "counts". The same `attempt_id` is the same
         trajectory.
         """
-        calls, heartbeats, info = self._opened()
-        name, size = (group, 0) if isinstance(group, str) else (group or ("", 0))
         request = pb.CreateRequest(
-            attempt_id=attempt_id or uuid.uuid4().hex,
             task_id=task_id,
-            pool=pool,
-            group=trajectory_pb2.Group(id=name, size=size) if group else None,
-            labels={key: str(value) for key, value in (labels or {}).items()},
-            limits=_limits(limits or {}),
-            lease_ms=lease_ms,
+            group=_group(group),
             submit_feedback=_feedback(submit_feedback),
             tools=tools,
+            **_common(attempt_id, pool, labels, limits, lease_ms),
         )
-        deadline_s = self._create_deadline_s if create_deadline is None else create_deadline
-        return Trajectory(calls, heartbeats, request, deadline_s, lease_ms or info.lease_ms)
+        return self._attempt(request, create_deadline)
+
+    def sandbox(
+        self,
+        task_id: str = "",
+        *,
+        image: str = "",
+        workdir: str = "",
+        env: Mapping[str, str] | None = None,
+        pool: str = "",
+        group: str | tuple[str, int] | None = None,
+        labels: Mapping[str, str] | None = None,
+        limits: Mapping[str, int] | None = None,
+        attempt_id: str | None = None,
+        lease_ms: int = 0,
+        create_deadline: float | None = None,
+    ) -> BareSandbox:
+        """
+        A sandbox without a policy, with the environment of a task or from an image:
+        `async with client.sandbox(task_id) as sandbox`. The rest is as with `trajectory`. Needs a server that offers
+        SandboxService, and a token with scope "sandbox".
+        """
+        if bool(task_id) == bool(image):
+            raise InvalidError("sandbox: expected a task_id or an image, got both or neither", field="sandbox")
+        base = {"image": image} if image else {"task_id": task_id}
+        request = pb.CreateRequest(
+            sandbox=pb.SandboxSpec(**base, workdir=workdir, env=dict(env or {})),
+            group=_group(group),
+            **_common(attempt_id, pool, labels, limits, lease_ms),
+        )
+        return BareSandbox(self._attempt(request, create_deadline))
+
+    def sandbox_of(self, trajectory_id: str) -> Sandbox:
+        """The sandbox of a trajectory that somebody else holds. Calls renew its lease, and nothing else does here."""
+        calls, _, info = self._opened()
+        return Sandbox(calls, trajectory_id, info.default_limits.command_ms)
 
     async def grade_patch(
         self, task_id: str, patch: bytes | str, *, grade_ms: int = 0, call_id: str | None = None
@@ -174,6 +204,11 @@ class Client:
                 wanted = line.index + 1
                 yield json.loads(line.json)
 
+    def _attempt(self, request: pb.CreateRequest, create_deadline: float | None) -> Trajectory:
+        calls, heartbeats, info = self._opened()
+        deadline_s = self._create_deadline_s if create_deadline is None else create_deadline
+        return Trajectory(calls, heartbeats, request, deadline_s, request.lease_ms or info.lease_ms)
+
     @property
     def _calls(self) -> Calls:
         return self._opened()[0]
@@ -182,6 +217,30 @@ class Client:
         if self._open is None:
             raise RuntimeError("this sandlot client is not open: use `async with sandlot.connect(...) as client`")
         return self._open
+
+
+def _common(
+    attempt_id: str | None,
+    pool: str,
+    labels: Mapping[str, str] | None,
+    limits: Mapping[str, int] | None,
+    lease_ms: int,
+) -> dict[str, Any]:
+    """What a Create says whatever it makes."""
+    return {
+        "attempt_id": attempt_id or uuid.uuid4().hex,
+        "pool": pool,
+        "labels": {key: str(value) for key, value in (labels or {}).items()},
+        "limits": _limits(limits or {}),
+        "lease_ms": lease_ms,
+    }
+
+
+def _group(group: str | tuple[str, int] | None) -> trajectory_pb2.Group | None:
+    if not group:
+        return None
+    name, size = (group, 0) if isinstance(group, str) else group
+    return trajectory_pb2.Group(id=name, size=size)
 
 
 def _limits(limits: Mapping[str, int]) -> trajectory_pb2.Limits:

@@ -264,6 +264,10 @@ class Summary:
     record_uri: str
     workdir: str
     left: Budget
+    harness_calls: int
+    """Calls of a harness that may have changed the sandbox."""
+    bare: bool
+    """A bare sandbox."""
 
     @classmethod
     def _from(cls, wire: trajectory_pb2.Trajectory) -> Summary:
@@ -288,6 +292,8 @@ class Summary:
             record_uri=wire.record_uri,
             workdir=wire.workdir,
             left=Budget._from(wire.left),
+            harness_calls=wire.harness_calls,
+            bare=wire.bare,
         )
 
 

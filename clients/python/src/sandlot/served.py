@@ -61,6 +61,8 @@ class ServerInfo:
     tasks: int
     #: The formats of `Trajectory.step(text, format=...)`.
     formats: list[str]
+    sandbox_service: bool
+    """Bare sandboxes and calls of a harness are taken."""
 
     @classmethod
     def _from(cls, wire: rollout_service_pb2.GetServerInfoResponse) -> ServerInfo:

@@ -9,15 +9,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from ._calls import Calls, to_the_end
+from ._calls import SLACK_S, Calls, to_the_end
 from ._gen import rollout_service_pb2 as pb
 from ._heartbeats import Heartbeats
 from ._wire import Message
 from .errors import BusyError, ConnectionLost, InvalidError
 from .results import Budget, Grade, Limits, Result, StreamEvent, Summary, Turn
+from .sandbox import Sandbox
 
-# What may lie between a call and its answer besides the command and the grading: steps before it, slots, a restart.
-_SLACK_S = 600.0
 _GRACE_S = 10.0
 #: So many tool calls a message is waited for when only its text is known.
 _CALLS_IN_TEXT = 8
@@ -113,6 +112,11 @@ class Trajectory:
     def final_grade(self) -> Grade | None:
         """The final grade, once an answer brought it."""
         return self._grade
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """Its sandbox, for a harness: programs and files beside the steps. The record tells of them."""
+        return Sandbox(self._calls, self.id, self.limits.command_ms)
 
     async def bash(self, command: str, *, timeout_ms: int = 0, step: int = 0, call_id: str | None = None) -> Result:
         """Runs a command with the tool `bash`."""
@@ -220,7 +224,7 @@ class Trajectory:
     def _patient_s(self, timeout_ms: int = 0) -> float:
         """Any call may have to wait for a grading run, and that one may be repeated once alone."""
         command_ms = max(self.limits.command_ms, timeout_ms)
-        return (command_ms + 4 * self.limits.grade_ms) / 1000 + _SLACK_S
+        return (command_ms + 4 * self.limits.grade_ms) / 1000 + SLACK_S
 
     def _seen(self, answer: Result | Turn) -> None:
         self._grade = answer.grade or self._grade

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sandlot/v1/rollout_service.proto.
  */
 export const file_sandlot_v1_rollout_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzYW5kbG90L3YxL3JvbGxvdXRfc2VydmljZS5wcm90bxIKc2FuZGxvdC52MSIWChRHZXRTZXJ2ZXJJbmZvUmVxdWVzdCKpAwoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIaW5zdGFuY2UYAiABKAkSDwoHYmFja2VuZBgDIAEoCRIQCghpc29sYXRlZBgEIAEoCBIqCg5kZWZhdWx0X2xpbWl0cxgFIAEoCzISLnNhbmRsb3QudjEuTGltaXRzEjsKBXBvb2xzGAYgAygLMiwuc2FuZGxvdC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UuUG9vbHNFbnRyeRInCgdncmFkaW5nGAcgASgLMhYuc2FuZGxvdC52MS5Qb29sU3RhdHVzEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGRyYWluaW5nGAkgASgIEhAKCGxlYXNlX21zGAogASgNEg0KBXRhc2tzGAsgASgNEg8KB2Zvcm1hdHMYDCADKAkaRAoKUG9vbHNFbnRyeRILCgNrZXkYASABKAkSJQoFdmFsdWUYAiABKAsyFi5zYW5kbG90LnYxLlBvb2xTdGF0dXM6AjgBIjkKClBvb2xTdGF0dXMSDQoFc2xvdHMYASABKA0SDAoEdXNlZBgCIAEoDRIOCgZxdWV1ZWQYAyABKA0iSQoQTGlzdFRhc2tzUmVxdWVzdBIOCgZmaWx0ZXIYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiTQoRTGlzdFRhc2tzUmVzcG9uc2USHwoFdGFza3MYASADKAsyEC5zYW5kbG90LnYxLlRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiEKDkdldFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkikQIKBFRhc2sSCgoCaWQYASABKAkSDwoHZGF0YXNldBgCIAEoCRIMCgRyZXBvGAMgASgJEhMKC2Jhc2VfY29tbWl0GAQgASgJEhAKCGxhbmd1YWdlGAUgASgJEhIKCmRpZmZpY3VsdHkYBiABKAkSEAoIcGxheWFibGUYByABKAgSGQoRdW5wbGF5YWJsZV9yZWFzb24YCCABKAkSKQoIbWVzc2FnZXMYCSADKAsyFy5zYW5kbG90LnYxLkNoYXRNZXNzYWdlEiUKBXRvb2xzGAogAygLMhYuc2FuZGxvdC52MS5Ub29sU2NoZW1hEhMKC2luc3RydWN0aW9uGAsgASgJEg8KB3dvcmtkaXIYDCABKAkiIgoOUHJlcGFyZVJlcXVlc3QSEAoIdGFza19pZHMYASADKAkijAEKDFByZXBhcmVFdmVudBIPCgd0YXNrX2lkGAEgASgJEg0KBXN0YWdlGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSGgoSZW52aXJvbm1lbnRfZGlnZXN0GAQgASgJEgwKBGRvbmUYBSABKAgSDQoFZmF1bHQYBiABKAkSEgoKcHJlcGFyZV9tcxgHIAEoDSLIAgoNQ3JlYXRlUmVxdWVzdBISCgphdHRlbXB0X2lkGAEgASgJEhEKB3Rhc2tfaWQYAiABKAlIABIMCgRwb29sGAQgASgJEiAKBWdyb3VwGAUgASgLMhEuc2FuZGxvdC52MS5Hcm91cBI1CgZsYWJlbHMYBiADKAsyJS5zYW5kbG90LnYxLkNyZWF0ZVJlcXVlc3QuTGFiZWxzRW50cnkSIgoGbGltaXRzGAcgASgLMhIuc2FuZGxvdC52MS5MaW1pdHMSEAoIbGVhc2VfbXMYCCABKA0SLQoPc3VibWl0X2ZlZWRiYWNrGAkgASgOMhQuc2FuZGxvdC52MS5GZWVkYmFjaxINCgV0b29scxgKIAMoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgYKBHdoYXQilQEKDkV4ZWN1dGVSZXF1ZXN0EhUKDXRyYWplY3RvcnlfaWQYASABKAkSDwoHY2FsbF9pZBgCIAEoCRIMCgRzdGVwGAMgASgNEgwKBHRvb2wYBCABKAkSFgoOYXJndW1lbnRzX2pzb24YBSABKAkSEgoKdGltZW91dF9tcxgGIAEoDRITCgtmcm9tX29mZnNldBgHIAEoBCLBAQoMRXhlY3V0ZUV2ZW50Eg4KBm9mZnNldBgBIAEoBBIkCgZxdWV1ZWQYAiABKAsyEi5zYW5kbG90LnYxLlF1ZXVlZEgAEhAKBnN0ZG91dBgDIAEoDEgAEhAKBnN0ZGVychgEIAEoDEgAEigKCHByb2dyZXNzGAUgASgLMhQuc2FuZGxvdC52MS5Qcm9ncmVzc0gAEiQKBnJlc3VsdBgGIAEoCzISLnNhbmRsb3QudjEuUmVzdWx0SABCBwoFZXZlbnQiFwoGUXVldWVkEg0KBWFoZWFkGAEgASgNIh4KCFByb2dyZXNzEhIKCnJ1bm5pbmdfbXMYASABKA0ilQEKC1N0ZXBSZXF1ZXN0EhUKDXRyYWplY3RvcnlfaWQYASABKAkSDwoHY2FsbF9pZBgCIAEoCRIMCgR0dXJuGAMgASgNEiYKBWNhbGxzGAQgASgLMhUuc2FuZGxvdC52MS5Ub29sQ2FsbHNIABIOCgR0ZXh0GAUgASgJSAASDgoGZm9ybWF0GAYgASgJQggKBmFjdGlvbiIwCglUb29sQ2FsbHMSIwoFY2FsbHMYASADKAsyFC5zYW5kbG90LnYxLlRvb2xDYWxsIjwKCFRvb2xDYWxsEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSFgoOYXJndW1lbnRzX2pzb24YAyABKAkiOgoQSW50ZXJydXB0UmVxdWVzdBIVCg10cmFqZWN0b3J5X2lkGAEgASgJEg8KB2NhbGxfaWQYAiABKAkigwEKDEdyYWRlUmVxdWVzdBIXCg10cmFqZWN0b3J5X2lkGAEgASgJSAASLAoKc3VibWlzc2lvbhgCIAEoCzIWLnNhbmRsb3QudjEuU3VibWlzc2lvbkgAEhAKCGZpbmFsaXplGAMgASgIEg8KB2NhbGxfaWQYBSABKAlCCQoHc3ViamVjdCI+CgpTdWJtaXNzaW9uEg8KB3Rhc2tfaWQYASABKAkSDQoFcGF0Y2gYAiABKAwSEAoIZ3JhZGVfbXMYAyABKA0ipAEKDlJlbGVhc2VSZXF1ZXN0EhYKDnRyYWplY3RvcnlfaWRzGAEgAygJEjYKBmxhYmVscxgCIAMoCzImLnNhbmRsb3QudjEuUmVsZWFzZVJlcXVlc3QuTGFiZWxzRW50cnkSEwoLYXR0ZW1wdF9pZHMYAyADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJrCg9SZWxlYXNlUmVzcG9uc2USLAoMdHJhamVjdG9yaWVzGAEgAygLMhYuc2FuZGxvdC52MS5UcmFqZWN0b3J5Eg8KB3Vua25vd24YAiADKAkSGQoRY2FuY2VsbGVkX2NyZWF0ZXMYAyABKA0iPAoQSGVhcnRiZWF0UmVxdWVzdBIWCg50cmFqZWN0b3J5X2lkcxgBIAMoCRIQCghsZWFzZV9tcxgCIAEoDSJDChFIZWFydGJlYXRSZXNwb25zZRIgCgVhbGl2ZRgBIAMoCzIRLnNhbmRsb3QudjEuQWxpdmUSDAoEZ29uZRgCIAMoCSJxCgVBbGl2ZRIVCg10cmFqZWN0b3J5X2lkGAEgASgJEi8KC2xlYXNlX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgVzdGF0ZRgDIAEoDjIRLnNhbmRsb3QudjEuU3RhdGUiLQoUR2V0VHJhamVjdG9yeVJlcXVlc3QSFQoNdHJhamVjdG9yeV9pZBgBIAEoCSJQChdMaXN0VHJhamVjdG9yaWVzUmVxdWVzdBIOCgZmaWx0ZXIYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiYQoYTGlzdFRyYWplY3Rvcmllc1Jlc3BvbnNlEiwKDHRyYWplY3RvcmllcxgBIAMoCzIWLnNhbmRsb3QudjEuVHJhamVjdG9yeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKQoQR2V0UmVjb3JkUmVxdWVzdBIVCg10cmFqZWN0b3J5X2lkGAEgASgJIikKClJlY29yZExpbmUSDQoFaW5kZXgYASABKAQSDAoEanNvbhgCIAEoCSpiCghGZWVkYmFjaxIYChRGRUVEQkFDS19VTlNQRUNJRklFRBAAEhEKDUZFRURCQUNLX05PTkUQARIUChBGRUVEQkFDS19WRVJESUNUEAISEwoPRkVFREJBQ0tfQ09VTlRTEAMylggKDlJvbGxvdXRTZXJ2aWNlElQKDUdldFNlcnZlckluZm8SIC5zYW5kbG90LnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiEuc2FuZGxvdC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2USSAoJTGlzdFRhc2tzEhwuc2FuZGxvdC52MS5MaXN0VGFza3NSZXF1ZXN0Gh0uc2FuZGxvdC52MS5MaXN0VGFza3NSZXNwb25zZRI3CgdHZXRUYXNrEhouc2FuZGxvdC52MS5HZXRUYXNrUmVxdWVzdBoQLnNhbmRsb3QudjEuVGFzaxJBCgdQcmVwYXJlEhouc2FuZGxvdC52MS5QcmVwYXJlUmVxdWVzdBoYLnNhbmRsb3QudjEuUHJlcGFyZUV2ZW50MAESOwoGQ3JlYXRlEhkuc2FuZGxvdC52MS5DcmVhdGVSZXF1ZXN0GhYuc2FuZGxvdC52MS5UcmFqZWN0b3J5EjkKB0V4ZWN1dGUSGi5zYW5kbG90LnYxLkV4ZWN1dGVSZXF1ZXN0GhIuc2FuZGxvdC52MS5SZXN1bHQSRwoNRXhlY3V0ZVN0cmVhbRIaLnNhbmRsb3QudjEuRXhlY3V0ZVJlcXVlc3QaGC5zYW5kbG90LnYxLkV4ZWN1dGVFdmVudDABEjEKBFN0ZXASFy5zYW5kbG90LnYxLlN0ZXBSZXF1ZXN0GhAuc2FuZGxvdC52MS5UdXJuEkEKCUludGVycnVwdBIcLnNhbmRsb3QudjEuSW50ZXJydXB0UmVxdWVzdBoWLnNhbmRsb3QudjEuVHJhamVjdG9yeRI0CgVHcmFkZRIYLnNhbmRsb3QudjEuR3JhZGVSZXF1ZXN0GhEuc2FuZGxvdC52MS5HcmFkZRJCCgdSZWxlYXNlEhouc2FuZGxvdC52MS5SZWxlYXNlUmVxdWVzdBobLnNhbmRsb3QudjEuUmVsZWFzZVJlc3BvbnNlEkgKCUhlYXJ0YmVhdBIcLnNhbmRsb3QudjEuSGVhcnRiZWF0UmVxdWVzdBodLnNhbmRsb3QudjEuSGVhcnRiZWF0UmVzcG9uc2USSQoNR2V0VHJhamVjdG9yeRIgLnNhbmRsb3QudjEuR2V0VHJhamVjdG9yeVJlcXVlc3QaFi5zYW5kbG90LnYxLlRyYWplY3RvcnkSXQoQTGlzdFRyYWplY3RvcmllcxIjLnNhbmRsb3QudjEuTGlzdFRyYWplY3Rvcmllc1JlcXVlc3QaJC5zYW5kbG90LnYxLkxpc3RUcmFqZWN0b3JpZXNSZXNwb25zZRJDCglHZXRSZWNvcmQSHC5zYW5kbG90LnYxLkdldFJlY29yZFJlcXVlc3QaFi5zYW5kbG90LnYxLlJlY29yZExpbmUwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sandlot_v1_grade, file_sandlot_v1_trajectory]);
+  fileDesc("CiBzYW5kbG90L3YxL3JvbGxvdXRfc2VydmljZS5wcm90bxIKc2FuZGxvdC52MSIWChRHZXRTZXJ2ZXJJbmZvUmVxdWVzdCLCAwoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIaW5zdGFuY2UYAiABKAkSDwoHYmFja2VuZBgDIAEoCRIQCghpc29sYXRlZBgEIAEoCBIqCg5kZWZhdWx0X2xpbWl0cxgFIAEoCzISLnNhbmRsb3QudjEuTGltaXRzEjsKBXBvb2xzGAYgAygLMiwuc2FuZGxvdC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UuUG9vbHNFbnRyeRInCgdncmFkaW5nGAcgASgLMhYuc2FuZGxvdC52MS5Qb29sU3RhdHVzEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGRyYWluaW5nGAkgASgIEhAKCGxlYXNlX21zGAogASgNEg0KBXRhc2tzGAsgASgNEg8KB2Zvcm1hdHMYDCADKAkSFwoPc2FuZGJveF9zZXJ2aWNlGA0gASgIGkQKClBvb2xzRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuc2FuZGxvdC52MS5Qb29sU3RhdHVzOgI4ASI5CgpQb29sU3RhdHVzEg0KBXNsb3RzGAEgASgNEgwKBHVzZWQYAiABKA0SDgoGcXVldWVkGAMgASgNIkkKEExpc3RUYXNrc1JlcXVlc3QSDgoGZmlsdGVyGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJIk0KEUxpc3RUYXNrc1Jlc3BvbnNlEh8KBXRhc2tzGAEgAygLMhAuc2FuZGxvdC52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIhCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIpECCgRUYXNrEgoKAmlkGAEgASgJEg8KB2RhdGFzZXQYAiABKAkSDAoEcmVwbxgDIAEoCRITCgtiYXNlX2NvbW1pdBgEIAEoCRIQCghsYW5ndWFnZRgFIAEoCRISCgpkaWZmaWN1bHR5GAYgASgJEhAKCHBsYXlhYmxlGAcgASgIEhkKEXVucGxheWFibGVfcmVhc29uGAggASgJEikKCG1lc3NhZ2VzGAkgAygLMhcuc2FuZGxvdC52MS5DaGF0TWVzc2FnZRIlCgV0b29scxgKIAMoCzIWLnNhbmRsb3QudjEuVG9vbFNjaGVtYRITCgtpbnN0cnVjdGlvbhgLIAEoCRIPCgd3b3JrZGlyGAwgASgJIiIKDlByZXBhcmVSZXF1ZXN0EhAKCHRhc2tfaWRzGAEgAygJIowBCgxQcmVwYXJlRXZlbnQSDwoHdGFza19pZBgBIAEoCRINCgVzdGFnZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhoKEmVudmlyb25tZW50X2RpZ2VzdBgEIAEoCRIMCgRkb25lGAUgASgIEg0KBWZhdWx0GAYgASgJEhIKCnByZXBhcmVfbXMYByABKA0i9AIKDUNyZWF0ZVJlcXVlc3QSEgoKYXR0ZW1wdF9pZBgBIAEoCRIRCgd0YXNrX2lkGAIgASgJSAASKgoHc2FuZGJveBgDIAEoCzIXLnNhbmRsb3QudjEuU2FuZGJveFNwZWNIABIMCgRwb29sGAQgASgJEiAKBWdyb3VwGAUgASgLMhEuc2FuZGxvdC52MS5Hcm91cBI1CgZsYWJlbHMYBiADKAsyJS5zYW5kbG90LnYxLkNyZWF0ZVJlcXVlc3QuTGFiZWxzRW50cnkSIgoGbGltaXRzGAcgASgLMhIuc2FuZGxvdC52MS5MaW1pdHMSEAoIbGVhc2VfbXMYCCABKA0SLQoPc3VibWl0X2ZlZWRiYWNrGAkgASgOMhQuc2FuZGxvdC52MS5GZWVkYmFjaxINCgV0b29scxgKIAMoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgYKBHdoYXQipQEKC1NhbmRib3hTcGVjEhEKB3Rhc2tfaWQYASABKAlIABIPCgVpbWFnZRgCIAEoCUgAEg8KB3dvcmtkaXIYAyABKAkSLQoDZW52GAQgAygLMiAuc2FuZGxvdC52MS5TYW5kYm94U3BlYy5FbnZFbnRyeRoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgYKBGJhc2UilQEKDkV4ZWN1dGVSZXF1ZXN0EhUKDXRyYWplY3RvcnlfaWQYASABKAkSDwoHY2FsbF9pZBgCIAEoCRIMCgRzdGVwGAMgASgNEgwKBHRvb2wYBCABKAkSFgoOYXJndW1lbnRzX2pzb24YBSABKAkSEgoKdGltZW91dF9tcxgGIAEoDRITCgtmcm9tX29mZnNldBgHIAEoBCLBAQoMRXhlY3V0ZUV2ZW50Eg4KBm9mZnNldBgBIAEoBBIkCgZxdWV1ZWQYAiABKAsyEi5zYW5kbG90LnYxLlF1ZXVlZEgAEhAKBnN0ZG91dBgDIAEoDEgAEhAKBnN0ZGVychgEIAEoDEgAEigKCHByb2dyZXNzGAUgASgLMhQuc2FuZGxvdC52MS5Qcm9ncmVzc0gAEiQKBnJlc3VsdBgGIAEoCzISLnNhbmRsb3QudjEuUmVzdWx0SABCBwoFZXZlbnQiFwoGUXVldWVkEg0KBWFoZWFkGAEgASgNIh4KCFByb2dyZXNzEhIKCnJ1bm5pbmdfbXMYASABKA0ilQEKC1N0ZXBSZXF1ZXN0EhUKDXRyYWplY3RvcnlfaWQYASABKAkSDwoHY2FsbF9pZBgCIAEoCRIMCgR0dXJuGAMgASgNEiYKBWNhbGxzGAQgASgLMhUuc2FuZGxvdC52MS5Ub29sQ2FsbHNIABIOCgR0ZXh0GAUgASgJSAASDgoGZm9ybWF0GAYgASgJQggKBmFjdGlvbiIwCglUb29sQ2FsbHMSIwoFY2FsbHMYASADKAsyFC5zYW5kbG90LnYxLlRvb2xDYWxsIjwKCFRvb2xDYWxsEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSFgoOYXJndW1lbnRzX2pzb24YAyABKAkiOgoQSW50ZXJydXB0UmVxdWVzdBIVCg10cmFqZWN0b3J5X2lkGAEgASgJEg8KB2NhbGxfaWQYAiABKAkigwEKDEdyYWRlUmVxdWVzdBIXCg10cmFqZWN0b3J5X2lkGAEgASgJSAASLAoKc3VibWlzc2lvbhgCIAEoCzIWLnNhbmRsb3QudjEuU3VibWlzc2lvbkgAEhAKCGZpbmFsaXplGAMgASgIEg8KB2NhbGxfaWQYBSABKAlCCQoHc3ViamVjdCI+CgpTdWJtaXNzaW9uEg8KB3Rhc2tfaWQYASABKAkSDQoFcGF0Y2gYAiABKAwSEAoIZ3JhZGVfbXMYAyABKA0ipAEKDlJlbGVhc2VSZXF1ZXN0EhYKDnRyYWplY3RvcnlfaWRzGAEgAygJEjYKBmxhYmVscxgCIAMoCzImLnNhbmRsb3QudjEuUmVsZWFzZVJlcXVlc3QuTGFiZWxzRW50cnkSEwoLYXR0ZW1wdF9pZHMYAyADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJrCg9SZWxlYXNlUmVzcG9uc2USLAoMdHJhamVjdG9yaWVzGAEgAygLMhYuc2FuZGxvdC52MS5UcmFqZWN0b3J5Eg8KB3Vua25vd24YAiADKAkSGQoRY2FuY2VsbGVkX2NyZWF0ZXMYAyABKA0iPAoQSGVhcnRiZWF0UmVxdWVzdBIWCg50cmFqZWN0b3J5X2lkcxgBIAMoCRIQCghsZWFzZV9tcxgCIAEoDSJDChFIZWFydGJlYXRSZXNwb25zZRIgCgVhbGl2ZRgBIAMoCzIRLnNhbmRsb3QudjEuQWxpdmUSDAoEZ29uZRgCIAMoCSJxCgVBbGl2ZRIVCg10cmFqZWN0b3J5X2lkGAEgASgJEi8KC2xlYXNlX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgVzdGF0ZRgDIAEoDjIRLnNhbmRsb3QudjEuU3RhdGUiLQoUR2V0VHJhamVjdG9yeVJlcXVlc3QSFQoNdHJhamVjdG9yeV9pZBgBIAEoCSJQChdMaXN0VHJhamVjdG9yaWVzUmVxdWVzdBIOCgZmaWx0ZXIYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiYQoYTGlzdFRyYWplY3Rvcmllc1Jlc3BvbnNlEiwKDHRyYWplY3RvcmllcxgBIAMoCzIWLnNhbmRsb3QudjEuVHJhamVjdG9yeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKQoQR2V0UmVjb3JkUmVxdWVzdBIVCg10cmFqZWN0b3J5X2lkGAEgASgJIikKClJlY29yZExpbmUSDQoFaW5kZXgYASABKAQSDAoEanNvbhgCIAEoCSpiCghGZWVkYmFjaxIYChRGRUVEQkFDS19VTlNQRUNJRklFRBAAEhEKDUZFRURCQUNLX05PTkUQARIUChBGRUVEQkFDS19WRVJESUNUEAISEwoPRkVFREJBQ0tfQ09VTlRTEAMylggKDlJvbGxvdXRTZXJ2aWNlElQKDUdldFNlcnZlckluZm8SIC5zYW5kbG90LnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiEuc2FuZGxvdC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2USSAoJTGlzdFRhc2tzEhwuc2FuZGxvdC52MS5MaXN0VGFza3NSZXF1ZXN0Gh0uc2FuZGxvdC52MS5MaXN0VGFza3NSZXNwb25zZRI3CgdHZXRUYXNrEhouc2FuZGxvdC52MS5HZXRUYXNrUmVxdWVzdBoQLnNhbmRsb3QudjEuVGFzaxJBCgdQcmVwYXJlEhouc2FuZGxvdC52MS5QcmVwYXJlUmVxdWVzdBoYLnNhbmRsb3QudjEuUHJlcGFyZUV2ZW50MAESOwoGQ3JlYXRlEhkuc2FuZGxvdC52MS5DcmVhdGVSZXF1ZXN0GhYuc2FuZGxvdC52MS5UcmFqZWN0b3J5EjkKB0V4ZWN1dGUSGi5zYW5kbG90LnYxLkV4ZWN1dGVSZXF1ZXN0GhIuc2FuZGxvdC52MS5SZXN1bHQSRwoNRXhlY3V0ZVN0cmVhbRIaLnNhbmRsb3QudjEuRXhlY3V0ZVJlcXVlc3QaGC5zYW5kbG90LnYxLkV4ZWN1dGVFdmVudDABEjEKBFN0ZXASFy5zYW5kbG90LnYxLlN0ZXBSZXF1ZXN0GhAuc2FuZGxvdC52MS5UdXJuEkEKCUludGVycnVwdBIcLnNhbmRsb3QudjEuSW50ZXJydXB0UmVxdWVzdBoWLnNhbmRsb3QudjEuVHJhamVjdG9yeRI0CgVHcmFkZRIYLnNhbmRsb3QudjEuR3JhZGVSZXF1ZXN0GhEuc2FuZGxvdC52MS5HcmFkZRJCCgdSZWxlYXNlEhouc2FuZGxvdC52MS5SZWxlYXNlUmVxdWVzdBobLnNhbmRsb3QudjEuUmVsZWFzZVJlc3BvbnNlEkgKCUhlYXJ0YmVhdBIcLnNhbmRsb3QudjEuSGVhcnRiZWF0UmVxdWVzdBodLnNhbmRsb3QudjEuSGVhcnRiZWF0UmVzcG9uc2USSQoNR2V0VHJhamVjdG9yeRIgLnNhbmRsb3QudjEuR2V0VHJhamVjdG9yeVJlcXVlc3QaFi5zYW5kbG90LnYxLlRyYWplY3RvcnkSXQoQTGlzdFRyYWplY3RvcmllcxIjLnNhbmRsb3QudjEuTGlzdFRyYWplY3Rvcmllc1JlcXVlc3QaJC5zYW5kbG90LnYxLkxpc3RUcmFqZWN0b3JpZXNSZXNwb25zZRJDCglHZXRSZWNvcmQSHC5zYW5kbG90LnYxLkdldFJlY29yZFJlcXVlc3QaFi5zYW5kbG90LnYxLlJlY29yZExpbmUwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sandlot_v1_grade, file_sandlot_v1_trajectory]);
 
 /**
  * Asks what this server is.
@@ -122,6 +122,13 @@ export type GetServerInfoResponse = Message<"sandlot.v1.GetServerInfoResponse"> 
    * @generated from field: repeated string formats = 12;
    */
   formats: string[];
+
+  /**
+   * SandboxService is offered.
+   *
+   * @generated from field: bool sandbox_service = 13;
+   */
+  sandboxService: boolean;
 };
 
 /**
@@ -458,6 +465,14 @@ export type CreateRequest = Message<"sandlot.v1.CreateRequest"> & {
      */
     value: string;
     case: "taskId";
+  } | {
+    /**
+     * Nothing: a bare sandbox for the calls of SandboxService, with no prompt, tools, steps and grade. Needs a token with scope "sandbox" too, and a server that offers that service.
+     *
+     * @generated from field: sandlot.v1.SandboxSpec sandbox = 3;
+     */
+    value: SandboxSpec;
+    case: "sandbox";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -516,6 +531,57 @@ export type CreateRequest = Message<"sandlot.v1.CreateRequest"> & {
  */
 export const CreateRequestSchema: GenMessage<CreateRequest> = /*@__PURE__*/
   messageDesc(file_sandlot_v1_rollout_service, 9);
+
+/**
+ * A bare sandbox. Admitted, leased, released and kept through a restart of the server like every trajectory; Execute, Step and Grade are `unsupported` on it.
+ *
+ * @generated from message sandlot.v1.SandboxSpec
+ */
+export type SandboxSpec = Message<"sandlot.v1.SandboxSpec"> & {
+  /**
+   * What lies in it.
+   *
+   * @generated from oneof sandlot.v1.SandboxSpec.base
+   */
+  base: {
+    /**
+     * The environment of this task: its files as a trajectory finds them, and nothing of its prompt or tests.
+     *
+     * @generated from field: string task_id = 1;
+     */
+    value: string;
+    case: "taskId";
+  } | {
+    /**
+     * A container image; `unsupported` where the backend has none.
+     *
+     * @generated from field: string image = 2;
+     */
+    value: string;
+    case: "image";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Where programs start that name no folder; absolute. Empty = the environment's folder.
+   *
+   * @generated from field: string workdir = 3;
+   */
+  workdir: string;
+
+  /**
+   * Variables of all programs, above the environment's own. They stand in the record.
+   *
+   * @generated from field: map<string, string> env = 4;
+   */
+  env: { [key: string]: string };
+};
+
+/**
+ * Describes the message sandlot.v1.SandboxSpec.
+ * Use `create(SandboxSpecSchema)` to create a new message.
+ */
+export const SandboxSpecSchema: GenMessage<SandboxSpec> = /*@__PURE__*/
+  messageDesc(file_sandlot_v1_rollout_service, 10);
 
 /**
  * Asks for one tool call.
@@ -579,7 +645,7 @@ export type ExecuteRequest = Message<"sandlot.v1.ExecuteRequest"> & {
  * Use `create(ExecuteRequestSchema)` to create a new message.
  */
 export const ExecuteRequestSchema: GenMessage<ExecuteRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 10);
+  messageDesc(file_sandlot_v1_rollout_service, 11);
 
 /**
  * Something happened while a step ran.
@@ -647,7 +713,7 @@ export type ExecuteEvent = Message<"sandlot.v1.ExecuteEvent"> & {
  * Use `create(ExecuteEventSchema)` to create a new message.
  */
 export const ExecuteEventSchema: GenMessage<ExecuteEvent> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 11);
+  messageDesc(file_sandlot_v1_rollout_service, 12);
 
 /**
  * A step waits.
@@ -668,7 +734,7 @@ export type Queued = Message<"sandlot.v1.Queued"> & {
  * Use `create(QueuedSchema)` to create a new message.
  */
 export const QueuedSchema: GenMessage<Queued> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 12);
+  messageDesc(file_sandlot_v1_rollout_service, 13);
 
 /**
  * A step is still running.
@@ -689,7 +755,7 @@ export type Progress = Message<"sandlot.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 13);
+  messageDesc(file_sandlot_v1_rollout_service, 14);
 
 /**
  * Asks for the tool calls of one assistant turn.
@@ -754,7 +820,7 @@ export type StepRequest = Message<"sandlot.v1.StepRequest"> & {
  * Use `create(StepRequestSchema)` to create a new message.
  */
 export const StepRequestSchema: GenMessage<StepRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 14);
+  messageDesc(file_sandlot_v1_rollout_service, 15);
 
 /**
  * The tool calls of one assistant turn.
@@ -775,7 +841,7 @@ export type ToolCalls = Message<"sandlot.v1.ToolCalls"> & {
  * Use `create(ToolCallsSchema)` to create a new message.
  */
 export const ToolCallsSchema: GenMessage<ToolCalls> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 15);
+  messageDesc(file_sandlot_v1_rollout_service, 16);
 
 /**
  * One tool call of an assistant message.
@@ -810,7 +876,7 @@ export type ToolCall = Message<"sandlot.v1.ToolCall"> & {
  * Use `create(ToolCallSchema)` to create a new message.
  */
 export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 16);
+  messageDesc(file_sandlot_v1_rollout_service, 17);
 
 /**
  * Asks to end the running command.
@@ -838,7 +904,7 @@ export type InterruptRequest = Message<"sandlot.v1.InterruptRequest"> & {
  * Use `create(InterruptRequestSchema)` to create a new message.
  */
 export const InterruptRequestSchema: GenMessage<InterruptRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 17);
+  messageDesc(file_sandlot_v1_rollout_service, 18);
 
 /**
  * Asks for a judgement.
@@ -889,7 +955,7 @@ export type GradeRequest = Message<"sandlot.v1.GradeRequest"> & {
  * Use `create(GradeRequestSchema)` to create a new message.
  */
 export const GradeRequestSchema: GenMessage<GradeRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 18);
+  messageDesc(file_sandlot_v1_rollout_service, 19);
 
 /**
  * A bare patch.
@@ -924,7 +990,7 @@ export type Submission = Message<"sandlot.v1.Submission"> & {
  * Use `create(SubmissionSchema)` to create a new message.
  */
 export const SubmissionSchema: GenMessage<Submission> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 19);
+  messageDesc(file_sandlot_v1_rollout_service, 20);
 
 /**
  * Asks to end trajectories.
@@ -959,7 +1025,7 @@ export type ReleaseRequest = Message<"sandlot.v1.ReleaseRequest"> & {
  * Use `create(ReleaseRequestSchema)` to create a new message.
  */
 export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 20);
+  messageDesc(file_sandlot_v1_rollout_service, 21);
 
 /**
  * What was ended.
@@ -994,7 +1060,7 @@ export type ReleaseResponse = Message<"sandlot.v1.ReleaseResponse"> & {
  * Use `create(ReleaseResponseSchema)` to create a new message.
  */
 export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 21);
+  messageDesc(file_sandlot_v1_rollout_service, 22);
 
 /**
  * Asks to renew leases.
@@ -1022,7 +1088,7 @@ export type HeartbeatRequest = Message<"sandlot.v1.HeartbeatRequest"> & {
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 22);
+  messageDesc(file_sandlot_v1_rollout_service, 23);
 
 /**
  * What was renewed.
@@ -1050,7 +1116,7 @@ export type HeartbeatResponse = Message<"sandlot.v1.HeartbeatResponse"> & {
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 23);
+  messageDesc(file_sandlot_v1_rollout_service, 24);
 
 /**
  * A trajectory that lives.
@@ -1085,7 +1151,7 @@ export type Alive = Message<"sandlot.v1.Alive"> & {
  * Use `create(AliveSchema)` to create a new message.
  */
 export const AliveSchema: GenMessage<Alive> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 24);
+  messageDesc(file_sandlot_v1_rollout_service, 25);
 
 /**
  * Asks for one trajectory.
@@ -1106,7 +1172,7 @@ export type GetTrajectoryRequest = Message<"sandlot.v1.GetTrajectoryRequest"> & 
  * Use `create(GetTrajectoryRequestSchema)` to create a new message.
  */
 export const GetTrajectoryRequestSchema: GenMessage<GetTrajectoryRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 25);
+  messageDesc(file_sandlot_v1_rollout_service, 26);
 
 /**
  * Asks for trajectories.
@@ -1142,7 +1208,7 @@ export type ListTrajectoriesRequest = Message<"sandlot.v1.ListTrajectoriesReques
  * Use `create(ListTrajectoriesRequestSchema)` to create a new message.
  */
 export const ListTrajectoriesRequestSchema: GenMessage<ListTrajectoriesRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 26);
+  messageDesc(file_sandlot_v1_rollout_service, 27);
 
 /**
  * A page of trajectories.
@@ -1170,7 +1236,7 @@ export type ListTrajectoriesResponse = Message<"sandlot.v1.ListTrajectoriesRespo
  * Use `create(ListTrajectoriesResponseSchema)` to create a new message.
  */
 export const ListTrajectoriesResponseSchema: GenMessage<ListTrajectoriesResponse> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 27);
+  messageDesc(file_sandlot_v1_rollout_service, 28);
 
 /**
  * Asks for a record.
@@ -1191,7 +1257,7 @@ export type GetRecordRequest = Message<"sandlot.v1.GetRecordRequest"> & {
  * Use `create(GetRecordRequestSchema)` to create a new message.
  */
 export const GetRecordRequestSchema: GenMessage<GetRecordRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 28);
+  messageDesc(file_sandlot_v1_rollout_service, 29);
 
 /**
  * One line of a record.
@@ -1219,7 +1285,7 @@ export type RecordLine = Message<"sandlot.v1.RecordLine"> & {
  * Use `create(RecordLineSchema)` to create a new message.
  */
 export const RecordLineSchema: GenMessage<RecordLine> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 29);
+  messageDesc(file_sandlot_v1_rollout_service, 30);
 
 /**
  * What the policy is told after it submitted.

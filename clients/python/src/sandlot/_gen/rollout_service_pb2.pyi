@@ -28,7 +28,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "instance", "backend", "isolated", "default_limits", "pools", "grading", "started_at", "draining", "lease_ms", "tasks", "formats")
+    __slots__ = ("version", "instance", "backend", "isolated", "default_limits", "pools", "grading", "started_at", "draining", "lease_ms", "tasks", "formats", "sandbox_service")
     class PoolsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class GetServerInfoResponse(_message.Message):
     LEASE_MS_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
     FORMATS_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_SERVICE_FIELD_NUMBER: _ClassVar[int]
     version: str
     instance: str
     backend: str
@@ -60,7 +61,8 @@ class GetServerInfoResponse(_message.Message):
     lease_ms: int
     tasks: int
     formats: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., instance: _Optional[str] = ..., backend: _Optional[str] = ..., isolated: _Optional[bool] = ..., default_limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., pools: _Optional[_Mapping[str, PoolStatus]] = ..., grading: _Optional[_Union[PoolStatus, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ..., lease_ms: _Optional[int] = ..., tasks: _Optional[int] = ..., formats: _Optional[_Iterable[str]] = ...) -> None: ...
+    sandbox_service: bool
+    def __init__(self, version: _Optional[str] = ..., instance: _Optional[str] = ..., backend: _Optional[str] = ..., isolated: _Optional[bool] = ..., default_limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., pools: _Optional[_Mapping[str, PoolStatus]] = ..., grading: _Optional[_Union[PoolStatus, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ..., lease_ms: _Optional[int] = ..., tasks: _Optional[int] = ..., formats: _Optional[_Iterable[str]] = ..., sandbox_service: _Optional[bool] = ...) -> None: ...
 
 class PoolStatus(_message.Message):
     __slots__ = ("slots", "used", "queued")
@@ -149,7 +151,7 @@ class PrepareEvent(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., stage: _Optional[str] = ..., message: _Optional[str] = ..., environment_digest: _Optional[str] = ..., done: _Optional[bool] = ..., fault: _Optional[str] = ..., prepare_ms: _Optional[int] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
-    __slots__ = ("attempt_id", "task_id", "pool", "group", "labels", "limits", "lease_ms", "submit_feedback", "tools")
+    __slots__ = ("attempt_id", "task_id", "sandbox", "pool", "group", "labels", "limits", "lease_ms", "submit_feedback", "tools")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +161,7 @@ class CreateRequest(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ATTEMPT_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +171,7 @@ class CreateRequest(_message.Message):
     TOOLS_FIELD_NUMBER: _ClassVar[int]
     attempt_id: str
     task_id: str
+    sandbox: SandboxSpec
     pool: str
     group: _trajectory_pb2.Group
     labels: _containers.ScalarMap[str, str]
@@ -175,7 +179,26 @@ class CreateRequest(_message.Message):
     lease_ms: int
     submit_feedback: Feedback
     tools: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, attempt_id: _Optional[str] = ..., task_id: _Optional[str] = ..., pool: _Optional[str] = ..., group: _Optional[_Union[_trajectory_pb2.Group, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., lease_ms: _Optional[int] = ..., submit_feedback: _Optional[_Union[Feedback, str]] = ..., tools: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, attempt_id: _Optional[str] = ..., task_id: _Optional[str] = ..., sandbox: _Optional[_Union[SandboxSpec, _Mapping]] = ..., pool: _Optional[str] = ..., group: _Optional[_Union[_trajectory_pb2.Group, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., lease_ms: _Optional[int] = ..., submit_feedback: _Optional[_Union[Feedback, str]] = ..., tools: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SandboxSpec(_message.Message):
+    __slots__ = ("task_id", "image", "workdir", "env")
+    class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    WORKDIR_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    image: str
+    workdir: str
+    env: _containers.ScalarMap[str, str]
+    def __init__(self, task_id: _Optional[str] = ..., image: _Optional[str] = ..., workdir: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ExecuteRequest(_message.Message):
     __slots__ = ("trajectory_id", "call_id", "step", "tool", "arguments_json", "timeout_ms", "from_offset")

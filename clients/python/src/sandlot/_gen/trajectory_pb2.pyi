@@ -76,7 +76,7 @@ RESULT_KIND_DONE: ResultKind
 RESULT_KIND_OUT_OF_BUDGET: ResultKind
 
 class Trajectory(_message.Message):
-    __slots__ = ("id", "task_id", "attempt_id", "pool", "group", "labels", "state", "ending", "messages", "tools", "limits", "last_step", "grade", "created_at", "lease_until", "timings", "environment_digest", "record_uri", "workdir", "left")
+    __slots__ = ("id", "task_id", "attempt_id", "pool", "group", "labels", "state", "ending", "messages", "tools", "limits", "last_step", "grade", "created_at", "lease_until", "timings", "environment_digest", "record_uri", "workdir", "left", "harness_calls", "bare")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,8 @@ class Trajectory(_message.Message):
     RECORD_URI_FIELD_NUMBER: _ClassVar[int]
     WORKDIR_FIELD_NUMBER: _ClassVar[int]
     LEFT_FIELD_NUMBER: _ClassVar[int]
+    HARNESS_CALLS_FIELD_NUMBER: _ClassVar[int]
+    BARE_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     attempt_id: str
@@ -124,7 +126,9 @@ class Trajectory(_message.Message):
     record_uri: str
     workdir: str
     left: Budget
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt_id: _Optional[str] = ..., pool: _Optional[str] = ..., group: _Optional[_Union[Group, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., state: _Optional[_Union[State, str]] = ..., ending: _Optional[_Union[Ending, str]] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[ToolSchema, _Mapping]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., last_step: _Optional[int] = ..., grade: _Optional[_Union[_grade_pb2.Grade, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[_grade_pb2.Timings, _Mapping]] = ..., environment_digest: _Optional[str] = ..., record_uri: _Optional[str] = ..., workdir: _Optional[str] = ..., left: _Optional[_Union[Budget, _Mapping]] = ...) -> None: ...
+    harness_calls: int
+    bare: bool
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt_id: _Optional[str] = ..., pool: _Optional[str] = ..., group: _Optional[_Union[Group, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., state: _Optional[_Union[State, str]] = ..., ending: _Optional[_Union[Ending, str]] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[ToolSchema, _Mapping]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., last_step: _Optional[int] = ..., grade: _Optional[_Union[_grade_pb2.Grade, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., timings: _Optional[_Union[_grade_pb2.Timings, _Mapping]] = ..., environment_digest: _Optional[str] = ..., record_uri: _Optional[str] = ..., workdir: _Optional[str] = ..., left: _Optional[_Union[Budget, _Mapping]] = ..., harness_calls: _Optional[int] = ..., bare: _Optional[bool] = ...) -> None: ...
 
 class Group(_message.Message):
     __slots__ = ("id", "size")
