@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";
@@ -45,7 +45,7 @@ interface Ended {
   readonly stderr: string;
 }
 
-function sandlot(...args: string[]): Promise<Ended> {
+function start(...args: string[]) {
   const env = {
     PATH: process.env["PATH"],
     HF_ENDPOINT: `${hub.endpoint}/`,
@@ -53,12 +53,14 @@ function sandlot(...args: string[]): Promise<Ended> {
     SANDLOT_STATE: "state",
   };
   const command = [join(ROOT, "src/cli/main.ts"), ...args, "--config", "config.yaml"];
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, command, { cwd: folder, env, timeout: 50_000 }, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
+  const { promise: ended, resolve } = Promise.withResolvers<Ended>();
+  const child = execFile(process.execPath, command, { cwd: folder, env, timeout: 50_000 }, (_, stdout, stderr) =>
+    resolve({ code: child.exitCode, stdout, stderr }),
+  );
+  return { child, ended };
 }
+
+const sandlot = (...args: string[]): Promise<Ended> => start(...args).ended;
 
 const idsOf = ({ stdout }: Ended) => (JSON.parse(stdout) as { id: string }[]).map(({ id }) => id);
 
@@ -106,6 +108,27 @@ describe("data sets on the command line", () => {
     const server = await sandlot("serve", "--listen", "127.0.0.1:0", "--tasks", `${LITE}:dev`);
     expect(server).toMatchObject({ code: 1, stdout: "" });
     expect(server.stderr).toMatch(new RegExp(`expected the sha256 0{64} of ${DEV} of .*, got ${sha256(dev)}`));
+  });
+
+  it("are fetched on from where a killed process left off", async () => {
+    hub.troubles.push({ at: /stored/, times: 1, with: { stallAfter: 1_000 } });
+    const part = join(folder, "state/datasets/SWE-bench__SWE-bench_Lite", COMMIT, "files", `${DEV}.part`);
+    const killed = start("dataset", "lock", "--dataset", LITE);
+    await expect
+      .poll(
+        () =>
+          stat(part).then(
+            ({ size }) => size,
+            () => 0,
+          ),
+        { timeout: 20_000 },
+      )
+      .toBe(1_000);
+    killed.child.kill("SIGKILL");
+    expect((await killed.ended).code).toBeNull();
+    expect(await sandlot("dataset", "lock", "--dataset", LITE)).toMatchObject({ code: 0 });
+    const ranges = hub.requests.filter(({ path }) => path.includes("/stored/")).map(({ range }) => range);
+    expect(ranges).toEqual([undefined, "bytes=1000-"]);
   });
 
   it("are told wrong by the option that is wrong", async () => {

@@ -27,6 +27,8 @@ export interface Trouble {
     readonly headers?: Readonly<Record<string, string>>;
     /** So many bytes of the body, then the connection ends. */
     readonly cutAfter?: number;
+    /** So many bytes of the body, then nothing. */
+    readonly stallAfter?: number;
   };
 }
 
@@ -89,14 +91,15 @@ export class LoopbackHub {
     this.requests.push({ path, range, authorization });
     const trouble = this.troubles.find(({ at, times }) => times > 0 && at.test(path));
     if (trouble) trouble.times -= 1;
-    const { reset, silence, status: refused, headers: also, cutAfter } = trouble?.with ?? {};
+    const { reset, silence, status: refused, headers: also, cutAfter, stallAfter } = trouble?.with ?? {};
     if (reset) return void request.socket.resetAndDestroy();
     if (silence) return;
     if (refused !== undefined) return void response.writeHead(refused, also).end("trouble");
     const { status, headers, body } = answer(new URL(path, "http://hub"));
     response.writeHead(status, { ...headers, "content-length": body.length });
-    if (cutAfter === undefined) response.end(body);
-    else response.write(body.subarray(0, cutAfter), () => request.socket.resetAndDestroy());
+    if (cutAfter !== undefined) response.write(body.subarray(0, cutAfter), () => request.socket.resetAndDestroy());
+    else if (stallAfter !== undefined) response.write(body.subarray(0, stallAfter));
+    else response.end(body);
   }
 
   #answer(url: URL, request: IncomingMessage): Answer {

@@ -235,9 +235,11 @@ describe("fetching from the hub", () => {
     expect(await got()).toHaveLength(5);
   });
 
-  it("tries again after a silence", async () => {
+  it("tries again after a silence, before an answer and in the middle of one", async () => {
     hub.troubles.push({ at: /tree/, times: 1, with: { silence: true } });
+    hub.troubles.push({ at: /stored/, times: 1, with: { stallAfter: 3_000 } });
     expect(await got({ deadlineMs: 300 })).toHaveLength(5);
+    expect(ofFile().map(({ range }) => range)).toEqual([undefined, "bytes=3000-"]);
   });
 
   it("gives up after five tries, or at once when the hub wants to be left alone for long", async () => {
