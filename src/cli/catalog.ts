@@ -14,12 +14,12 @@ import { readTaskSet, type TaskSet } from "../tasks/task-set.ts";
 import { clearProgress, progress } from "./print.ts";
 import type { Settings } from "./settings.ts";
 
-/** All tasks that the settings name. Fault `invalid` with every problem of the first set that has some. */
-export async function readCatalog(settings: Settings): Promise<Catalog> {
+/** All tasks that the settings name. Fault `invalid` with every problem of the first set that has some. The signal ends what is fetched for it. */
+export async function readCatalog(settings: Settings, signal?: AbortSignal): Promise<Catalog> {
   const bundled: readonly TaskSource[] = settings.config.tasks.bundled
     ? [{ name: "bundled", tasks: await readBundledTasks() }]
     : [];
-  const sets = await Promise.all(settings.taskSets.map((set) => readSet(set, settings)));
+  const sets = await Promise.all(settings.taskSets.map((set) => readSet(set, settings, signal)));
   return Catalog.from([...bundled, ...sets]);
 }
 
@@ -32,22 +32,21 @@ export function filesOfTasks({ taskSets, hub }: Settings): readonly string[] {
 }
 
 /** The hub as the settings have it, with a cache below the state folder. */
-export async function openHub({ hub, credentials }: Settings): Promise<HubAccess> {
-  const client = new Hub({ endpoint: hub.endpoint, token: credentials.hubToken });
+export async function openHub({ hub, credentials }: Settings, signal?: AbortSignal): Promise<HubAccess> {
+  const client = new Hub({ endpoint: hub.endpoint, token: credentials.hubToken, signal });
   return { cache: new HubCache({ hub: client, folder: hub.cache, report: progress }), lock: await readLock(hub.lock) };
 }
 
-async function readSet(config: TaskSetConfig, settings: Settings): Promise<TaskSource> {
-  const set = await openSet(config, settings).finally(clearProgress);
+async function readSet(config: TaskSetConfig, settings: Settings, signal?: AbortSignal): Promise<TaskSource> {
+  const set = await openSet(config, () => openHub(settings, signal)).finally(clearProgress);
   return { name: set.sources.map(({ name }) => name).join(", "), tasks: await readTaskSet(set) };
 }
 
-async function openSet(config: TaskSetConfig, settings: Settings): Promise<TaskSet> {
+async function openSet(config: TaskSetConfig, hub: () => Promise<HubAccess>): Promise<TaskSet> {
   const { from, instances, offset, limit, harness } = config;
   const family = familyOf(config);
   const slice = instances === "" ? undefined : await readInstances(instances);
   const named = slice === undefined ? [] : slice.splits.map((split) => `hf:${slice.dataset}:${split}`);
-  const hub = () => openHub(settings);
   const sources = [];
   for (const text of from.length > 0 ? from : named) sources.push(await openSource(text, hub));
   return {

@@ -13,6 +13,7 @@ import { Grader } from "../grading/grader.ts";
 import { openBackend } from "../sandbox/open.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
 import { WarmPool } from "../sandbox/warm.ts";
+import type { Catalog } from "../tasks/catalog.ts";
 import { newSandboxId } from "../trajectory/creation.ts";
 import { type OpenRollouts, openRollouts } from "../trajectory/open.ts";
 import type { TrajectoryLimits } from "../trajectory/rollouts.ts";
@@ -42,13 +43,14 @@ const BUILD_LIMITS: Limits = {
 /** Nobody is told to come back from here: a grade waits for its slot. */
 const GRADING_QUEUE = Number.MAX_SAFE_INTEGER;
 
-/** Takes the state folder, opens the backend, reconciles. What was opened before a failure is closed again. */
-export async function openStack(settings: Settings, log: Logger): Promise<Stack> {
+/** Reads the tasks (which the signal ends), takes the state folder, opens the backend, reconciles. What was opened before a failure is closed again. */
+export async function openStack(settings: Settings, log: Logger, signal?: AbortSignal): Promise<Stack> {
   const opened: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let last = opened.pop(); last; last = opened.pop()) await last();
   };
-  return open(settings, log, opened).then(
+  const catalog = await readCatalog(settings, signal);
+  return open(settings, { catalog, log, opened }).then(
     (stack) => ({ ...stack, [Symbol.asyncDispose]: close }),
     async (error: unknown) => {
       await close();
@@ -60,11 +62,9 @@ export async function openStack(settings: Settings, log: Logger): Promise<Stack>
 /** What has to be closed again goes into `opened`, in the order of opening. */
 async function open(
   settings: Settings,
-  log: Logger,
-  opened: (() => Promise<void>)[],
+  { catalog, log, opened }: { catalog: Catalog; log: Logger; opened: (() => Promise<void>)[] },
 ): Promise<Omit<Stack, typeof Symbol.asyncDispose>> {
   const { config, stateDir } = settings;
-  const catalog = await readCatalog(settings);
   const lock = await lockState(stateDir);
   opened.push(async () => lock.release());
   const instance = instanceOf(stateDir);

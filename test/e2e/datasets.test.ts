@@ -131,11 +131,24 @@ describe("data sets on the command line", () => {
     expect(ranges).toEqual([undefined, "bytes=1000-"]);
   });
 
+  it("are not waited for by a server that is told to stop", async () => {
+    await sandlot("dataset", "lock", "--dataset", LITE);
+    await rm(join(folder, "state"), { recursive: true });
+    hub.troubles.push({ at: /stored/, times: 1, with: { silence: true } });
+    const asked = hub.requests.length;
+    const { child, ended } = start("serve", "--listen", "127.0.0.1:0", "--tasks", `${LITE}:dev`);
+    await expect
+      .poll(() => hub.requests.slice(asked).some(({ path }) => path.includes("/stored/")), { timeout: 20_000 })
+      .toBe(true);
+    child.kill("SIGTERM");
+    expect(await ended).toMatchObject({ code: 1, stderr: expect.stringContaining("told to stop before it served") });
+  });
+
   it("are told wrong by the option that is wrong", async () => {
     const without = await sandlot("tasks", "--limit", "3");
     expect(without).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining("--offset and --limit are of what --tasks"),
+      stderr: expect.stringContaining("are of what --tasks or --instances names"),
     });
     const branch = await sandlot("tasks", "--tasks", `${LITE}@main:dev`);
     expect(branch.stderr).toContain('expected a full commit id, 40 hex digits, after @, got "main"');

@@ -1,6 +1,7 @@
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Logger } from "pino";
+import { SandlotError } from "../../errors.ts";
 import { type Listening, listen } from "../../server/listen.ts";
 import { type Command, parse } from "../arguments.ts";
 import { openStack, type Stack } from "../compose.ts";
@@ -30,7 +31,9 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
     const log = openLog(settings.config.log.level, settings.credentials);
     dieOfBugs(log);
     const stopped = stopSignal(log);
-    const stack = await openStack(settings, log);
+    const early = new AbortController();
+    void stopped.then(() => early.abort(new SandlotError("draining", "told to stop before it served")));
+    const stack = await openStack(settings, log, early.signal);
     const server = await listen({
       address: settings.listen,
       tokens,
