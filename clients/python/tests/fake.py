@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sandlot._gen import grade_pb2, trajectory_pb2
 from sandlot._gen import rollout_service_pb2 as pb
-from sandlot._stub import SERVICE
+from sandlot._stub import SANDBOX_SERVICE, SERVICE
 
 
 class Fake:
@@ -45,8 +45,9 @@ class Fake:
     async def start(self) -> None:
         """Listens; after `stop`, again on the same port."""
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        handlers = {method.name: self._handler(method) for method in SERVICE.methods}
-        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)])
+        for service in (SERVICE, SANDBOX_SERVICE):
+            handlers = {method.name: self._handler(method) for method in service.methods}
+            self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service.full_name, handlers)])
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
@@ -60,15 +61,24 @@ class Fake:
         async def unary(request: Any, context: grpc.aio.ServicerContext) -> Any:
             return await self._answer(method.name, request, context)
 
+        async def gathered(requests: Any, context: grpc.aio.ServicerContext) -> Any:
+            return await self._answer(method.name, [request async for request in requests], context)
+
         async def stream(request: Any, context: grpc.aio.ServicerContext) -> Any:
             for message in await self._answer(method.name, request, context):
                 if isinstance(message, Fault):
                     await message.send(context)
                 yield message
 
-        make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+        make, work = (
+            (grpc.unary_stream_rpc_method_handler, stream)
+            if method.server_streaming
+            else (grpc.stream_unary_rpc_method_handler, gathered)
+            if method.client_streaming
+            else (grpc.unary_unary_rpc_method_handler, unary)
+        )
         return make(
-            stream if method.server_streaming else unary,
+            work,
             request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
             response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
         )

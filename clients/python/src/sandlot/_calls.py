@@ -82,9 +82,7 @@ class Calls:
         attempts = self._attempts(rpc, deadline_s, None)
         while True:
             try:
-                answer = await self._rpc(rpc)(
-                    messages(), timeout=attempts.timeout(ATTEMPT_S), metadata=self._metadata
-                )
+                answer = await self._rpc(rpc)(messages(), timeout=attempts.timeout(ATTEMPT_S), metadata=self._metadata)
             except grpc.aio.AioRpcError as error:
                 await attempts.again(error)
             else:

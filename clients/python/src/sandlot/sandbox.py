@@ -112,8 +112,8 @@ class Sandbox:
                     on_output(event)
             elif event.result is not None:
                 truncated = not whole or seen < event.result.output_bytes
-                kept = {kind: bytes(data) for kind, data in output.items()}
-                return replace(event.result, **kept, truncated=truncated)
+                stdout, stderr = bytes(output["stdout"]), bytes(output["stderr"])
+                return replace(event.result, stdout=stdout, stderr=stderr, truncated=truncated)
         raise RuntimeError("the stream ended without a result")
 
     async def exec_stream(
@@ -175,10 +175,11 @@ class Sandbox:
         sandbox's system gave.
         """
         raw = data.encode() if isinstance(data, str) else data
-        place = {"trajectory_id": self.id, "call_id": call_id or uuid.uuid4().hex, "path": path}
+        call_id = call_id or uuid.uuid4().hex
 
         def chunks() -> Iterator[pb.FileChunk]:
-            yield pb.FileChunk(**place, mode=mode, data=raw[:_CHUNK_BYTES])
+            first = raw[:_CHUNK_BYTES]
+            yield pb.FileChunk(trajectory_id=self.id, call_id=call_id, path=path, mode=mode, data=first)
             for at in range(_CHUNK_BYTES, len(raw), _CHUNK_BYTES):
                 yield pb.FileChunk(data=raw[at : at + _CHUNK_BYTES])
 

@@ -172,9 +172,7 @@ class Trajectory:
         `{"id", "function": {"name", "arguments"}}`. Or the message as the model wrote it, with the `format` in which
         its calls are written (`ServerInfo.formats`): then `Turn.parse_error` says why they could not be read, if so.
         """
-        request = pb.StepRequest(
-            trajectory_id=self.id, call_id=call_id or uuid.uuid4().hex, turn=turn, format=format
-        )
+        request = pb.StepRequest(trajectory_id=self.id, call_id=call_id or uuid.uuid4().hex, turn=turn, format=format)
         if isinstance(calls, str):
             request.text = calls
         else:
