@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { SandlotError } from "../errors.ts";
 import type { Life, Submission } from "./life.ts";
 import type { GradeIntent, GradeOutcome, SubmissionTaken } from "./lines.ts";
+import { GONE_MS, settled } from "./waiting.ts";
 
 export type FinalGrade = GradeOutcome;
 
@@ -34,7 +35,7 @@ export async function finalize(life: Life, { submitted, taken }: Finalizing): Pr
   });
   const gone = life.giveBackSandbox();
   const outcome = await judgeOnce(life, intent, submission);
-  await gone;
+  await settled(gone, GONE_MS);
   return outcome;
 }
 

@@ -175,7 +175,7 @@ export class Registry implements Rollouts {
   }
 
   async heartbeat(ids: readonly string[], leaseMs: number): ReturnType<Rollouts["heartbeat"]> {
-    const found = ids.flatMap((id) => this.population.find(id) ?? []);
+    const found = ids.flatMap((id) => this.population.find(id) ?? []).filter((one) => one.state !== "ENDED");
     for (const trajectory of found) trajectory.renew(leaseMs);
     const alive = found.map((one) => ({ id: one.id, leaseUntil: one.leaseUntil, state: one.state }));
     const here = new Set(alive.map(({ id }) => id));

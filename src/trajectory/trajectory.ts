@@ -25,6 +25,7 @@ import type {
 import { runStep, stepDigest } from "./step.ts";
 import { slimGrade, summarise } from "./summary.ts";
 import { asked, runTurn, turnDigest } from "./turn.ts";
+import { GONE_MS, settled } from "./waiting.ts";
 
 export interface TrajectoryParts {
   readonly ledger: Ledger;
@@ -59,6 +60,8 @@ export class Trajectory {
   #queuedSteps = 0;
   #queuedTurns = 0;
   #end: Promise<Summary> | undefined;
+  /** Set once the sandbox is given back. */
+  #gone: Promise<void> | undefined;
   #left = false;
 
   constructor({ ledger, journal, sandbox, task, judge, freed, failed, over }: TrajectoryParts) {
@@ -67,7 +70,10 @@ export class Trajectory {
     this.#leaseEnds = performance.now() + this.#leaseMs;
     this.#journal = journal;
     this.#over = over;
-    let gone: Promise<void> | undefined;
+    const remove = (last: Sandbox | undefined): Promise<void> => {
+      this.#gone ??= (last?.dispose() ?? Promise.resolve()).catch(failed).then(freed); // the next start finds what is left
+      return this.#gone;
+    };
     this.#life = {
       ledger,
       meter: new Meter(ledger),
@@ -79,10 +85,9 @@ export class Trajectory {
       write: (line) => this.#write(line),
       read: (position) => journal.read(position),
       giveBackSandbox() {
-        const { sandbox } = this;
+        const { sandbox: last } = this;
         this.sandbox = undefined;
-        gone ??= (sandbox?.dispose() ?? Promise.resolve()).catch(failed).then(freed); // the next start finds what is left
-        return gone;
+        return remove(last);
       },
     };
     this.#calls = new Calls({
@@ -126,9 +131,10 @@ export class Trajectory {
     return Math.max(0, this.#calls.length - 1);
   }
 
-  /** Resolves when all that is queued or runs now is done. */
+  /** Resolves when all that is queued or runs now is done, and a sandbox that is being removed is gone. */
   async idle(): Promise<void> {
     await Promise.all([this.#calls.idle(), this.harness.idle()]);
+    await this.#gone;
   }
 
   async execute(call: ExecuteCall, waiting: Waiting): Promise<StepResult> {
@@ -317,8 +323,8 @@ export class Trajectory {
       ...(ledger.final ? { grade: slimGrade(withSubmitted(ledger.final)) } : {}),
     });
     const summary = this.summary();
-    await this.#life.giveBackSandbox();
-    this.#over(this, summary);
+    const gone = this.#life.giveBackSandbox().then(() => this.#over(this, summary));
+    await settled(gone, GONE_MS);
     return summary;
   }
 
@@ -339,15 +345,4 @@ export class Trajectory {
 
 export function withSubmitted({ grade, submitted }: GradeOutcome): TrajectoryGrade {
   return { ...grade, submitted };
-}
-
-/** True when the work is done in time. */
-async function settled(work: Promise<unknown>, withinMs: number): Promise<boolean> {
-  const late = Promise.withResolvers<false>();
-  const timer = setTimeout(() => late.resolve(false), withinMs);
-  try {
-    return await Promise.race([work.then(() => true), late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

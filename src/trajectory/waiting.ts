@@ -14,6 +14,20 @@ export async function waitFor<T>(work: Promise<T>, { signal }: Pick<Waiting, "si
   }
 }
 
+/** An answer that is known waits no longer for a sandbox that a slow disk keeps from being removed. */
+export const GONE_MS = 2_000;
+
+/** True when the work is done in time; it goes on in any case. */
+export async function settled(work: Promise<unknown>, withinMs: number): Promise<boolean> {
+  const late = Promise.withResolvers<false>();
+  const timer = setTimeout(() => late.resolve(false), withinMs);
+  try {
+    return await Promise.race([work.then(() => true), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** A condition that changes now and then, and those who wait for it. */
 export class Bell {
   #waiters = new Set<() => void>();

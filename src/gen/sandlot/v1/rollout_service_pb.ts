@@ -1449,7 +1449,8 @@ export const RolloutService: GenService<{
     output: typeof GradeSchema;
   },
   /**
-   * Ends trajectories, by id or by label; also those that still wait in Create. Safe to repeat.
+   * Ends trajectories, by id or by label; also those that still wait in Create. Safe to repeat. Answers when their sandboxes are gone, or after 2 s: one that a slow
+   * disk holds is removed behind the answer, and keeps its slot until it is gone.
    *
    * @generated from rpc sandlot.v1.RolloutService.Release
    */
