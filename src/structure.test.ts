@@ -13,6 +13,7 @@ const ORDER = [
   ["admission", "tasks"],
   ["environments"],
   ["grading", "tools"],
+  ["dataset"],
   ["trajectory", "seeds"],
   ["gen"],
   ["server"],

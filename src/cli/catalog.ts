@@ -10,7 +10,8 @@ import type { HubAccess } from "../tasks/sources/hub/dataset.ts";
 import { readLock } from "../tasks/sources/hub/dataset-lock.ts";
 import { Hub } from "../tasks/sources/hub/hub.ts";
 import { openSource, placeOf } from "../tasks/sources/open.ts";
-import { readTaskSet, type TaskSet } from "../tasks/task-set.ts";
+import type { Task } from "../tasks/task.ts";
+import { eachTask, readTaskSet, type TaskSet } from "../tasks/task-set.ts";
 import { clearProgress, progress } from "./print.ts";
 import type { Settings } from "./settings.ts";
 
@@ -35,6 +36,11 @@ export function filesOfTasks({ taskSets, hub }: Settings): readonly string[] {
 export async function openHub({ hub, credentials }: Settings, signal?: AbortSignal): Promise<HubAccess> {
   const client = new Hub({ endpoint: hub.endpoint, token: credentials.hubToken, signal });
   return { cache: new HubCache({ hub: client, folder: hub.cache, report: progress }), lock: await readLock(hub.lock) };
+}
+
+/** The tasks of the sets, one after the other, without holding them all. Faults as `eachTask`. */
+export async function* eachTaskOf(sets: readonly TaskSetConfig[], settings: Settings): AsyncGenerator<Task> {
+  for (const set of sets) yield* eachTask(await openSet(set, () => openHub(settings)).finally(clearProgress));
 }
 
 async function readSet(config: TaskSetConfig, settings: Settings, signal?: AbortSignal): Promise<TaskSource> {

@@ -24,12 +24,18 @@ export interface TaskSet {
 
 const MAX_PROBLEMS = 20;
 
-/**
- * The tasks of a set, in order. Anything wrong with a wanted row is one `invalid` error with each problem as `place: field: expected ..., got ...`;
- * half a set is never served.
- */
+/** The tasks of a set, in order, all of them: half a set is never served. Faults as `eachTask`. */
 export async function readTaskSet(set: TaskSet): Promise<readonly Task[]> {
   const tasks: Task[] = [];
+  for await (const task of eachTask(set)) tasks.push(task);
+  return tasks;
+}
+
+/**
+ * The tasks of a set, in order. Anything wrong with a wanted row is, at the end, one `invalid` error with each problem as `place: field: expected ..., got ...`: what came before it is then not to
+ * be used.
+ */
+export async function* eachTask(set: TaskSet): AsyncGenerator<Task> {
   const placeOf = new Map<string, string>();
   const problems: string[] = [];
   const missing = new Set(set.instances?.ids);
@@ -43,11 +49,10 @@ export async function readTaskSet(set: TaskSet): Promise<readonly Task[]> {
     const first = placeOf.get(id);
     if (first !== undefined) problems.push(`${place}: id: expected an id of its own, got ${show(id)} of ${first}`);
     placeOf.set(id, first ?? place);
-    tasks.push(read.value);
+    if (problems.length === 0) yield read.value;
   }
   problems.push(...absent(set, missing));
   if (problems.length > 0) throw new SandlotError("invalid", listing(problems), { field: "tasks" });
-  return tasks;
 }
 
 interface WantedRow extends SourceRow {

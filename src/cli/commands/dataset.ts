@@ -5,10 +5,12 @@ import { type Command, parse, required, UsageError } from "../arguments.ts";
 import { openHub } from "../catalog.ts";
 import { clearProgress, printJson, table } from "../print.ts";
 import { readSettings } from "../settings.ts";
+import { datasetBuild } from "./dataset-build.ts";
 
 export const dataset: Command = {
   help: `Usage: sandlot dataset lock --dataset OWNER/NAME [OPTIONS]
        sandlot dataset list [OPTIONS]
+       sandlot dataset build [OPTIONS]
 
 lock fetches a data set from the hub (HF_ENDPOINT, HF_TOKEN) and writes its commit, the day and the sha256 of each file into the
 lock file, which nothing else changes. list shows what is locked.
@@ -19,8 +21,11 @@ lock file, which nothing else changes. list shows what is locked.
   --lock FILE        the lock file (else the configuration's, or config/dataset.lock)
   --json             one JSON document
   --config FILE      settings (else SANDLOT_CONFIG; see config/sandlot.yaml)
-  --state DIR        state folder, which holds the files (else SANDLOT_STATE, the configuration, or $XDG_STATE_HOME/sandlot)`,
+  --state DIR        state folder, which holds the files (else SANDLOT_STATE, the configuration, or $XDG_STATE_HOME/sandlot)
+
+${datasetBuild.help}`,
   async run([action = "", ...args]) {
+    if (action === "build") return datasetBuild.run(args);
     const flags = parse(args, {
       config: { type: "string" },
       state: { type: "string" },
@@ -33,7 +38,7 @@ lock file, which nothing else changes. list shows what is locked.
     const settings = readSettings(flags);
     const { cache, lock } = await openHub(settings);
     if (action === "list") return show(lock.datasets, flags.json);
-    if (action !== "lock") throw new UsageError(`expected lock or list, got ${JSON.stringify(action)}`);
+    if (action !== "lock") throw new UsageError(`expected lock, list or build, got ${JSON.stringify(action)}`);
     const id = required(flags.dataset, "--dataset OWNER/NAME");
     const references = flags.split.map((split) => referenceTo(`hf:${id}:${split}`));
     const { id: checked } = referenceTo(`hf:${id}`);
