@@ -1,5 +1,4 @@
 import type { FileContent } from "../sandbox/sandbox.ts";
-import type { StreamEvent, Waiting } from "./rollouts.ts";
 
 /** What a harness can ask of the sandbox of a trajectory, in plain data. */
 
@@ -57,11 +56,4 @@ export interface WriteCall {
 export interface WriteOutcome {
   readonly failure?: string;
   readonly replayed: boolean;
-}
-
-/** Fault `unsupported` where the configuration does not offer it. */
-export interface HarnessCalls {
-  exec(call: ExecCall & { readonly fromOffset: number }, waiting: Waiting): AsyncIterable<StreamEvent<ExecOutcome>>;
-  readFile(call: ReadCall, waiting: Waiting): AsyncIterable<FilePiece>;
-  writeFile(call: WriteCall, waiting: Waiting): Promise<WriteOutcome>;
 }

@@ -3,7 +3,7 @@ import type { Enforced, OutputChunk } from "../sandbox/sandbox.ts";
 import type { ChatMessage } from "../tasks/prompt.ts";
 import type { Task } from "../tasks/task.ts";
 import type { ToolSchema } from "../tools/tool.ts";
-import type { HarnessCalls } from "./harness-calls.ts";
+import type { ExecCall, ExecOutcome, FilePiece, ReadCall, WriteCall, WriteOutcome } from "./harness-calls.ts";
 
 /** What the server can be asked, in plain data: routes translate the wire to this and back. All throws are SandlotError or bugs. */
 
@@ -204,6 +204,13 @@ export interface PoolUse {
   readonly slots: number;
   readonly used: number;
   readonly queued: number;
+}
+
+/** Fault `unsupported` where the configuration does not offer it. */
+export interface HarnessCalls {
+  exec(call: ExecCall & { readonly fromOffset: number }, waiting: Waiting): AsyncIterable<StreamEvent<ExecOutcome>>;
+  readFile(call: ReadCall, waiting: Waiting): AsyncIterable<FilePiece>;
+  writeFile(call: WriteCall, waiting: Waiting): Promise<WriteOutcome>;
 }
 
 /** Implemented by the trajectory layer, called by routes; a fake of it is not needed: tests run the real one. */
