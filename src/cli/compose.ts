@@ -80,11 +80,12 @@ async function open(
   const hostLacks = (): Promise<string | undefined> => diskLack(stateDir);
   const { kind } = config.grading;
   const limits = ofSandbox(defaults);
-  const grader = new Grader({ backend, judge, newId, limits, serverVersion: VERSION, hostLacks, kind });
   const failed = (err: unknown): void => log.error({ err }, "work behind the calls failed");
+  const { per_environment: perEnvironment, total } = config.warm;
+  const warm = new WarmPool({ backend, perEnvironment, total, failed });
+  const grader = new Grader({ backend, warm, judge, newId, limits, serverVersion: VERSION, hostLacks, kind });
   const rollouts = await openRollouts({
-    ...{ stateDir, instance, backend, environments, catalog, gradingSlots, defaults },
-    warm: new WarmPool({ backend, perEnvironment: config.warm.per_environment, total: config.warm.total, failed }),
+    ...{ stateDir, instance, backend, environments, catalog, gradingSlots, defaults, warm },
     slots: sandboxAdmission(settings),
     judge: judging({
       ...{ grader, environments, slots: gradingSlots },

@@ -1,4 +1,5 @@
 import type { Sandbox } from "../sandbox/sandbox.ts";
+import { refuseHostKills } from "./host-pressure.ts";
 import type { ApplyName } from "./spec.ts";
 
 /** How a harness applies a submission. Each command gets the patch file as its last argument. */
@@ -80,7 +81,9 @@ export async function applyPatch(sandbox: Sandbox, chain: ApplyChain, signal: Ab
   const succeeds = async (argv: readonly string[]): Promise<boolean> => {
     calls += 1;
     const limits = { timeoutMs: COMMAND_TIMEOUT_MS, keepBytes: 64 * 1024 };
-    return (await sandbox.exec(argv, { callId: `apply-${calls}`, ...limits, signal })).exitCode === 0;
+    const result = await sandbox.exec(argv, { callId: `apply-${calls}`, ...limits, signal });
+    refuseHostKills(result);
+    return result.exitCode === 0;
   };
   for (const [attempt, command] of chain.commands.entries()) {
     if (attempt > 0 && chain.reset !== undefined) await succeeds(chain.reset);

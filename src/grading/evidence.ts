@@ -1,8 +1,10 @@
 import { stat } from "node:fs/promises";
 import { SandlotError } from "../errors.ts";
-import type { Backend, Bind, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import type { Bind, Limits, Sandbox } from "../sandbox/sandbox.ts";
 import { decodeUtf8 } from "../verdict/python-text.ts";
+import type { Source } from "./fresh.ts";
 import { placeFile, placeFiles } from "./hidden-files.ts";
+import { refuseHostKills } from "./host-pressure.ts";
 import type { OfficialRun } from "./official.ts";
 import type { GraderSpec, HiddenFile, Reading } from "./spec.ts";
 
@@ -12,7 +14,7 @@ export type Evidence =
   | { readonly kind: "unreadable"; readonly reason: string };
 
 export interface EvidenceOptions {
-  readonly backend: Backend;
+  readonly source: Source;
   readonly newId: () => string;
   readonly limits: Limits;
   readonly signal: AbortSignal;
@@ -46,18 +48,18 @@ export const BROKEN_PROGRAM = 3;
 async function readWith(
   reading: Reading,
   inputs: readonly Uint8Array[],
-  { backend, newId, limits, signal }: EvidenceOptions,
+  { source, newId, limits, signal }: EvidenceOptions,
 ): Promise<Evidence> {
   const plain = { rootfs: { type: "host" }, layers: [], views: [], workdir: "/", network: "none" } as const;
   const env = { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: "/root", LANG: "C.UTF-8", PYTHONDONTWRITEBYTECODE: "1" };
   const { binds, files } = await foldersApart(reading.files);
-  const sandbox = await backend.create({ id: newId(), ...plain, binds, env, limits }, signal);
+  const sandbox = await source.obtain({ id: newId(), ...plain, binds, env, limits }, signal);
   try {
     await placeFiles(sandbox, files, signal);
     for (const [index, data] of inputs.entries()) await placeFile(sandbox, `${FOLDER}/in/${index}`, data, signal);
     return await run(sandbox, reading, signal);
   } finally {
-    await sandbox.dispose();
+    void source.discard(sandbox);
   }
 }
 
@@ -76,6 +78,7 @@ async function foldersApart(all: Reading["files"]): Promise<{ binds: Bind[]; fil
 async function run(sandbox: Sandbox, { argv }: Reading, signal: AbortSignal): Promise<Evidence> {
   const located = argv.map((word) => (word.startsWith(`${FOLDER}/`) ? sandbox.locate(word) : word));
   const result = await sandbox.exec(located, { callId: "read", timeoutMs: TIMEOUT_MS, keepBytes: 64 * 1024, signal });
+  refuseHostKills(result);
   const said = Buffer.concat(result.output.map(({ data }) => data))
     .toString("utf8")
     .slice(-2000);

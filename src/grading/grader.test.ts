@@ -2,6 +2,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { Environment } from "../environments/environment.ts";
 import { SandlotError } from "../errors.ts";
 import type { Backend, ExecResult, Sandbox } from "../sandbox/sandbox.ts";
+import { WarmPool } from "../sandbox/warm.ts";
 import { Judge } from "../verdict/judge-in-worker.ts";
 import { Grader } from "./grader.ts";
 import type { GraderSpec } from "./spec.ts";
@@ -70,8 +71,11 @@ interface Told {
   /** Results of the test script, one for each run. */
   readonly scripts?: readonly (ExecResult | Error)[];
   readonly applies?: boolean;
+  /** What the host ends of each command that applies the patch. */
+  readonly hostKills?: number;
   readonly createFails?: Error;
   readonly hostLacks?: string;
+  readonly disposeFails?: boolean;
 }
 
 function backendOf(told: Told): {
@@ -86,7 +90,9 @@ function backendOf(told: Told): {
     locate: (path: string) => path,
     writeFile: async () => ({}),
     exec: async (argv: readonly string[]): Promise<ExecResult> => {
-      if (!argv.includes("/eval.sh")) return ended({ exitCode: told.applies === false ? 1 : 0 });
+      const { applies, hostKills } = told;
+      if (!argv.includes("/eval.sh"))
+        return ended({ exitCode: applies === false ? 1 : 0, ...(hostKills && { hostOomKills: hostKills }) });
       runs += 1;
       const result = scripts.shift() ?? new Error("no more runs were expected");
       if (result instanceof Error) throw result;
@@ -94,6 +100,7 @@ function backendOf(told: Told): {
     },
     dispose: async () => {
       disposed += 1;
+      if (told.disposeFails) throw new Error("its folder cannot be removed");
     },
   };
   const backend = {
@@ -109,10 +116,15 @@ function backendOf(told: Told): {
 async function grade(told: Told, submission: Submission = PATCH, spec = SPEC, kind: "tests" | "structural" = "tests") {
   const { backend, disposed, runs } = backendOf(told);
   const hostLacks = async () => told.hostLacks;
-  const grader = new Grader({ backend, judge, newId: () => "id", limits: LIMITS, serverVersion: "1", hostLacks, kind });
+  const failures: unknown[] = [];
+  const failed = (error: unknown): number => failures.push(error);
+  const warm = new WarmPool({ backend, perEnvironment: 0, total: 0, failed });
+  const made = { backend, warm, judge, newId: () => "id", limits: LIMITS, serverVersion: "1", hostLacks, kind };
+  const grader = new Grader(made);
   const signal = new AbortController().signal;
   const got = await grader.gradeSubmission({ environment: ENVIRONMENT, spec, submission, signal });
-  return { ...got, runs: runs(), disposed: disposed() };
+  await grader.settled();
+  return { ...got, runs: runs(), disposed: disposed(), failures };
 }
 
 describe("a grade", () => {
@@ -210,6 +222,20 @@ describe("a grade", () => {
     expect(await grade({ scripts: [RESOLVED], hostLacks })).toMatchObject({ validity: "VALID", reward: 1 });
   });
 
+  it("has no reward when the host, not its own limit, ended something of it twice and it is not resolved", async () => {
+    const pressed = printed(log("FAILED a"), { hostOomKills: 1 });
+    const reason = expect.stringContaining("the host ran out of memory");
+    const nothing = { validity: "INFRA", outcome: "NO_VERDICT", reason, runs: 2 };
+    expect(await grade({ scripts: [pressed, pressed] })).toMatchObject(nothing);
+    expect(await grade({ scripts: [pressed, printed("", { signal: 9, hostOomKills: 1 })] })).toMatchObject(nothing);
+    expect(await grade({ scripts: [pressed, pressed] })).not.toHaveProperty("reward");
+    expect(await grade({ scripts: [pressed, UNRESOLVED] })).toMatchObject({ reward: 0, outcome: "UNRESOLVED" });
+    expect(await grade({ scripts: [pressed, RESOLVED] })).toMatchObject({ reward: 1, runs: 2 });
+    const passed = printed(log("PASSED a\nPASSED b"), { hostOomKills: 1 });
+    expect(await grade({ scripts: [passed] })).toMatchObject({ reward: 1, runs: 1 });
+    expect(await grade({ applies: false, hostKills: 1 })).toMatchObject({ ...nothing, runs: 0 });
+  });
+
   it("has no reward when the task's own grader is broken", async () => {
     const noMarkers = await grade({ scripts: [RESOLVED] }, PATCH, { ...SPEC, script: "tests\n" });
     const noParser = { ...SPEC, expectation: { ...SPEC.expectation, parser: "none" } };
@@ -239,6 +265,14 @@ describe("a grade", () => {
   it("survives a journal: what it is made of is JSON", async () => {
     const got = await grade({ scripts: [RESOLVED] });
     expect(JSON.parse(JSON.stringify(got))).toEqual(got);
+  });
+
+  it("stands when its sandbox cannot be removed, which is told", async () => {
+    const disposeFails = true;
+    const told = { failures: [new Error("its folder cannot be removed")], disposed: 1 };
+    expect(await grade({ scripts: [RESOLVED], disposeFails })).toMatchObject({ ...told, reward: 1 });
+    expect(await grade({ scripts: [UNRESOLVED], disposeFails })).toMatchObject({ ...told, reward: 0 });
+    expect(await grade({ applies: false, disposeFails })).toMatchObject({ ...told, outcome: "PATCH_DOES_NOT_APPLY" });
   });
 });
 

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Environment } from "../environments/environment.ts";
 import { isFault, SandlotError } from "../errors.ts";
 import type { Backend, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import { WarmPool } from "../sandbox/warm.ts";
 import type { Judge } from "../verdict/judge-in-worker.ts";
 import { RULES } from "../verdict/rules.ts";
 import { END, START } from "../verdict/swebench-log.ts";
@@ -9,6 +10,7 @@ import type { TestGroup, Verdict } from "../verdict/verdict.ts";
 import { evidenceOf } from "./evidence.ts";
 import { excerpt } from "./excerpt.ts";
 import type { Grade, GradeTimings, Outcome, Validity } from "./grade.ts";
+import { HOST_OUT_OF_MEMORY } from "./host-pressure.ts";
 import { type OfficialRun, type RunTimings, runOfficial } from "./official.ts";
 import type { GraderSpec } from "./spec.ts";
 import { checkStructure } from "./structural.ts";
@@ -16,6 +18,8 @@ import { type Submission, takeSubmission } from "./submission.ts";
 
 export interface GraderOptions {
   readonly backend: Backend;
+  /** Where its sandboxes come from and go. Default: none stands ready. */
+  readonly warm?: WarmPool;
   readonly judge: Judge;
   /** Ids for the sandboxes that grading makes. */
   readonly newId: () => string;
@@ -68,16 +72,23 @@ export function needsRun({ patch, refused }: Submission): boolean {
 /** Judges submissions. Fails closed: what is not a verdict on a whole log is never a 1, and what the graded code did not cause is never a 0. */
 export class Grader {
   readonly #options: GraderOptions;
+  readonly #source: WarmPool;
   #lastAlone: Promise<unknown> = Promise.resolve();
 
   constructor(options: GraderOptions) {
     this.#options = options;
+    this.#source = options.warm ?? new WarmPool({ backend: options.backend, perEnvironment: 0, total: 0 });
+  }
+
+  /** Resolves when nothing is left of the sandboxes that grades have used until now. */
+  settled(): Promise<void> {
+    return this.#source.settled();
   }
 
   /** Reads a work tree without disturbing its sandbox. Fault `sandbox` when the infrastructure failed. */
   takeSubmission(sandbox: Sandbox, environment: Environment, signal: AbortSignal): Promise<Submission> {
     const { backend, newId, limits } = this.#options;
-    return takeSubmission({ backend, environment, sandbox, newId, limits, signal });
+    return takeSubmission({ backend, source: this.#source, environment, sandbox, newId, limits, signal });
   }
 
   /** `takeSubmission`, then `gradeSubmission`. */
@@ -114,21 +125,28 @@ export class Grader {
     if (known !== undefined) return { validity: "VALID", ...known };
     const first = await this.#try(request);
     const last = wentOverLimit(first)
-      ? await (this.#options.alone ?? this.#inTurn)(() => this.#try(request), signal)
+      ? await (this.#options.alone ?? this.#inTurn)(() => this.settled().then(() => this.#try(request)), signal)
       : first;
     // What a verifier says is all that there is: without it only a second run can tell whose fault that is.
     if (expects === "nothing" && last.run?.kind === "complete" && last.verdict?.found !== true)
       await this.#blame(request);
-    // Asked when the run's own sandbox is gone, so that graded code cannot bring it about.
-    const lack = last.outcome === "RESOLVED" ? undefined : await this.#options.hostLacks?.();
+    const lack = last.outcome === "RESOLVED" ? undefined : (pressure(last) ?? (await this.#hostLacks()));
     return lack === undefined ? last : { ...last, validity: "INFRA", outcome: "NO_VERDICT", reason: lack };
   }
 
+  /** Asked again when the run's own sandbox is gone, so that graded code cannot bring it about. */
+  async #hostLacks(): Promise<string | undefined> {
+    if ((await this.#options.hostLacks?.()) === undefined) return undefined;
+    await this.settled();
+    return this.#options.hostLacks?.();
+  }
+
   async #structureOf({ environment, spec, submission, signal }: GradeRequest): Promise<Omit<Finding, "validity">> {
-    const { backend, newId, limits } = this.#options;
+    const { newId, limits } = this.#options;
     const { apply } = spec;
     const { patch } = submission;
-    return judgedAsItIs(submission) ?? checkStructure({ backend, environment, newId, limits, signal, apply, patch });
+    const fresh = { source: this.#source, environment, newId, limits, signal };
+    return judgedAsItIs(submission) ?? checkStructure({ ...fresh, apply, patch });
   }
 
   /** Fault `task`: the tests give no verdict on the untouched repository either. */
@@ -140,16 +158,17 @@ export class Grader {
 
   async #try(request: GradeRequest): Promise<Finding> {
     const { spec, submission, signal } = request;
-    const { backend, judge, newId, limits } = this.#options;
+    const { judge, newId, limits } = this.#options;
+    const anew = { source: this.#source, newId, limits, signal };
     const timeoutMs = request.timeoutMs ?? spec.timeoutMs;
     const { patch } = submission;
     const environment = (await request.verifier?.()) ?? request.environment;
-    const run = await runOfficial({ backend, environment, spec, patch, newId, limits, timeoutMs, signal });
+    const run = await runOfficial({ ...anew, environment, spec, patch, timeoutMs });
     if (run.kind === "not_applied")
       return { validity: "VALID", outcome: "PATCH_DOES_NOT_APPLY", reason: run.reason, run };
     if (run.kind === "over_limit") return { validity: "VALID", outcome: run.outcome, reason: run.reason, run };
     const started = performance.now();
-    const evidence = await evidenceOf(run, spec, { backend, newId, limits, signal });
+    const evidence = await evidenceOf(run, spec, anew);
     if (evidence.kind === "unreadable") {
       return {
         validity: "VALID",
@@ -238,9 +257,15 @@ function conclude(verdict: Verdict, oomKills: number): Pick<Finding, "outcome" |
   return { outcome: "UNRESOLVED", reason };
 }
 
+/** Whether it is tried once again, alone. */
 function wentOverLimit({ run, verdict }: Finding): boolean {
   if (run === undefined || run.kind === "not_applied") return false;
-  return run.kind === "over_limit" || (run.oomKills > 0 && verdict?.resolved !== true);
+  return run.kind === "over_limit" || ((run.oomKills > 0 || run.hostPressed) && verdict?.resolved !== true);
+}
+
+/** That the host had too little memory for a run, in words. */
+function pressure({ run }: Finding): string | undefined {
+  return run !== undefined && run.kind !== "not_applied" && run.hostPressed ? HOST_OUT_OF_MEMORY : undefined;
 }
 
 /** What stands in the place of a verdict when something other than the graded code prevented one. */

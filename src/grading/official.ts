@@ -4,6 +4,7 @@ import type { ExecResult, Sandbox } from "../sandbox/sandbox.ts";
 import { APPLY_CHAINS, applyPatch, patchFileOf, patchFor } from "./apply.ts";
 import { type FreshOptions, inFreshSandbox } from "./fresh.ts";
 import { placeFile, placeFiles } from "./hidden-files.ts";
+import { refuseHostKills } from "./host-pressure.ts";
 import { restoreFiles } from "./restore.ts";
 import type { GraderSpec } from "./spec.ts";
 
@@ -36,6 +37,8 @@ interface Log {
   readonly logSha256: string;
   /** Kills for want of memory in a run that went on to its end. */
   readonly oomKills: number;
+  /** The host ended some of its processes for lack of its own memory. */
+  readonly hostPressed: boolean;
   /** What the spec's `results` held when the script had ended; no data: no such file. */
   readonly results: readonly { readonly path: string; readonly data?: Uint8Array }[];
 }
@@ -46,8 +49,8 @@ const SCRIPT_FILE = "/eval.sh";
 const BEFORE_FILE = "/before.sh";
 
 /**
- * Applies a patch in a fresh sandbox of the environment and runs the family's own script there, byte for byte, stdout and stderr on one pipe. Nothing
- * of the sandbox is left. Fault `sandbox` when the infrastructure failed.
+ * Applies a patch in a fresh sandbox of the environment and runs the family's own script there, byte for byte, stdout and stderr on one pipe. A
+ * moment later nothing of the sandbox is left. Fault `sandbox` when the infrastructure failed.
  */
 export function runOfficial(request: OfficialRequest): Promise<OfficialRun> {
   return inFreshSandbox(request, (sandbox, sandboxMs) => applyAndTest(sandbox, request, sandboxMs));
@@ -58,8 +61,10 @@ async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxM
   const started = performance.now();
   const chain = APPLY_CHAINS[spec.apply];
   await placeFiles(sandbox, spec.files ?? [], signal);
-  await placeFile(sandbox, patchFileOf(chain), patchFor(chain, patch), signal);
-  await placeFile(sandbox, SCRIPT_FILE, Buffer.from(spec.script), signal);
+  await Promise.all([
+    placeFile(sandbox, patchFileOf(chain), patchFor(chain, patch), signal),
+    placeFile(sandbox, SCRIPT_FILE, Buffer.from(spec.script), signal),
+  ]);
   if (spec.before) await runBefore(sandbox, spec.before, signal);
   const applied = patch.length === 0 || (await applyPatch(sandbox, chain, signal));
   if (applied && spec.restore) await restoreFiles(sandbox, spec.restore, signal);
@@ -72,7 +77,8 @@ async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxM
   const log = Buffer.concat(result.output.map(({ data }) => data));
   const logSha256 = createHash("sha256").update(log).digest("hex");
   const timings = { sandboxMs, applyMs, testMs: performance.now() - started - applyMs };
-  const known = { log, logSha256, oomKills: result.oomKills, timings };
+  const { oomKills, hostOomKills } = result;
+  const known = { log, logSha256, oomKills, hostPressed: hostOomKills !== undefined, timings };
   const over = overLimit(result, timeoutMs);
   if (over !== undefined) return { kind: "over_limit", ...over, ...known, results: [] };
   const read = await readResults(sandbox, spec.results ?? [], signal);
@@ -92,6 +98,7 @@ async function runBefore(sandbox: Sandbox, script: string, signal: AbortSignal):
     signal,
   });
   if (result.exitCode === 0) return;
+  refuseHostKills(result);
   const said = Buffer.concat(result.output.map(({ data }) => data)).toString("utf8");
   const how = result.exitCode === undefined ? "did not end" : `exit code ${result.exitCode}`;
   throw new SandlotError(

@@ -3,6 +3,7 @@ import { APPLY_CHAINS, type ApplyChain, applyPatch, patchFileOf, patchFor } from
 import { type FreshOptions, inFreshSandbox } from "./fresh.ts";
 import type { Outcome } from "./grade.ts";
 import { placeFile } from "./hidden-files.ts";
+import { refuseHostKills } from "./host-pressure.ts";
 import type { RunTimings } from "./official.ts";
 import type { ApplyName } from "./spec.ts";
 
@@ -48,6 +49,7 @@ const SOME_DO_NOT = 10;
 async function compile(sandbox: Sandbox, signal: AbortSignal): Promise<Omit<Structure, "timings">> {
   const argv = ["bash", "-c", COMPILE, "compile", PYTHON];
   const result = await sandbox.exec(argv, { callId: "compile", timeoutMs: TIMEOUT_MS, keepBytes: 64 * 1024, signal });
+  refuseHostKills(result);
   const said = textOf(result).trim();
   if (result.exitCode === 0) return { outcome: "COMPILES", reason: `the patch applies; ${said}; no test was run` };
   const why =

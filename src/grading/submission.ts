@@ -3,6 +3,8 @@ import { CONFIG_ENV } from "../environments/git.ts";
 import { SandlotError } from "../errors.ts";
 import type { Backend, ExecResult, Limits, Sandbox } from "../sandbox/sandbox.ts";
 import { collectProgram, EXIT, readCollected } from "./collect.ts";
+import type { Source } from "./fresh.ts";
+import { refuseHostKills } from "./host-pressure.ts";
 
 /** What leaves an agent's sandbox, or why nothing can. */
 export interface Submission {
@@ -15,6 +17,7 @@ export interface Submission {
 
 export interface SubmissionRequest {
   readonly backend: Backend;
+  readonly source: Source;
   readonly environment: Environment;
   /** The agent's, alive or dead. */
   readonly sandbox: Sandbox;
@@ -40,7 +43,7 @@ const COPY = "/tmp/sandlot-submission";
  * files with its own pristine git directory, ignore rules and attributes. Fault `sandbox` when the infrastructure failed.
  */
 export async function takeSubmission(request: SubmissionRequest): Promise<Submission> {
-  const { backend, environment, sandbox, newId, limits, signal } = request;
+  const { backend, source, environment, sandbox, newId, limits, signal } = request;
   signal.throwIfAborted();
   const frozen = await freezeIfAlive(sandbox);
   try {
@@ -61,7 +64,7 @@ export async function takeSubmission(request: SubmissionRequest): Promise<Submis
     try {
       return await collect(helper, request, backend.capabilities.isolation ? "" : "copy");
     } finally {
-      await helper.dispose();
+      void source.discard(helper);
     }
   } finally {
     await frozen?.[Symbol.asyncDispose]();
@@ -117,6 +120,7 @@ function refusal(result: ExecResult, environment: Environment, patchBytes: numbe
   const said = bytesOf(result, "stderr").toString("utf8").trimEnd();
   if (result.exitCode === EXIT.noTree) return broke(`${environment.workdir} is ${said}`);
   if (result.exitCode === EXIT.tooLarge) return tooLarge(said);
+  refuseHostKills(result);
   if (result.timedOut !== false) return broke(`${environment.workdir} could not be read in ${COLLECT_TIMEOUT_MS} ms`);
   if (result.oomKills > 0) return broke(`${environment.workdir} could not be read within the memory of a sandbox`);
   if (result.exitCode === EXIT.unreadable) return broke(`${environment.workdir} could not be read: ${said}`);

@@ -100,6 +100,8 @@ export interface ExecResult {
   readonly interrupted: boolean;
   /** Out-of-memory kills inside the sandbox's own limit during this command. */
   readonly oomKills: number;
+  /** Those that the host did for lack of its own memory, where it is known that there were any. */
+  readonly hostOomKills?: number;
   readonly durationMs: number;
   readonly state?: Uint8Array;
   /**

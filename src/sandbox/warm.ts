@@ -7,7 +7,7 @@ export interface WarmPoolOptions {
   readonly perEnvironment: number;
   /** How many stand ready in all. */
   readonly total: number;
-  /** Called when one cannot be made ahead; the next `take` of its kind tries again. */
+  /** Called when one cannot be made ahead (the next `take` of its kind tries again) or cannot be removed. */
   readonly failed?: (error: unknown) => void;
 }
 
@@ -29,6 +29,10 @@ export class WarmPool {
   #filling: Promise<void> | undefined;
   #refill: NodeJS.Timeout | undefined;
   readonly #stop = new AbortController();
+  /** On their way out. */
+  readonly #going = new Set<Promise<void>>();
+  /** Could not be removed. */
+  readonly #stuck = new Set<Sandbox>();
 
   constructor(options: WarmPoolOptions) {
     this.#options = options;
@@ -47,12 +51,41 @@ export class WarmPool {
     for (let next = kind.ready.shift(); next !== undefined && taken === undefined; ) {
       if (await next.alive()) taken = next;
       else {
-        await this.#discard(next);
+        void this.discard(next);
         next = kind.ready.shift();
       }
     }
     this.#refill ??= setTimeout(() => this.#fill(), REFILL_MS);
     return taken;
+  }
+
+  /** What `take` gives, or one that is made now. An abort leaves nothing and rejects with the signal's reason. The caller disposes it, or has it discarded. */
+  async obtain(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    const sandbox = (await this.take(spec)) ?? (await this.#options.backend.create(spec, signal));
+    if (!signal.aborted) return sandbox;
+    await this.discard(sandbox);
+    throw signal.reason;
+  }
+
+  /**
+   * Removes a sandbox, made here or not, behind the back of whoever is done with it; `settled` and `drain` wait for it. Does not throw: one that cannot be removed is told of, `drain` tries once
+   * more, and the next start finds what then is left.
+   */
+  discard(sandbox: Sandbox): Promise<void> {
+    const going = sandbox.dispose().then(
+      () => void this.#stuck.delete(sandbox),
+      (error: unknown) => {
+        this.#stuck.add(sandbox);
+        this.#options.failed?.(error);
+      },
+    );
+    this.#going.add(going);
+    return going.finally(() => this.#going.delete(going));
+  }
+
+  /** Resolves when all that was discarded until now is gone. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#going);
   }
 
   get size(): number {
@@ -64,18 +97,19 @@ export class WarmPool {
     for (const [key, { spec, ready }] of [...this.#kinds]) {
       if (!spec.layers.includes(layer)) continue;
       this.#kinds.delete(key);
-      await Promise.all(ready.splice(0).map((sandbox) => this.#discard(sandbox)));
+      await Promise.all(ready.splice(0).map((sandbox) => this.discard(sandbox)));
     }
   }
 
-  /** Removes all, and makes no more. Resolves when they are gone. */
+  /** Removes all, and makes no more ahead. Resolves when they, and what was discarded, are gone. */
   async drain(): Promise<void> {
     this.#stop.abort(new Error("the warm pool is drained"));
     clearTimeout(this.#refill);
     await this.#filling;
     const all = [...this.#kinds.values()].flatMap((kind) => kind.ready.splice(0));
     this.#kinds.clear();
-    await Promise.all(all.map((sandbox) => this.#discard(sandbox)));
+    await Promise.all([...all, ...this.#stuck].map((sandbox) => this.discard(sandbox)));
+    await this.settled();
   }
 
   #fill(): void {
@@ -113,7 +147,7 @@ export class WarmPool {
     const [key, oldest] = [...this.#kinds].find(([, kind]) => kind !== but && kind.ready.length > 0) ?? [];
     if (key === undefined || oldest === undefined) return;
     this.#kinds.delete(key);
-    await Promise.all(oldest.ready.splice(0).map((sandbox) => this.#discard(sandbox)));
+    await Promise.all(oldest.ready.splice(0).map((sandbox) => this.discard(sandbox)));
   }
 
   /** Kinds that nothing is kept for need not be remembered for ever. */
@@ -122,10 +156,6 @@ export class WarmPool {
       if (this.#kinds.size <= MAX_KINDS) return;
       if (kind.ready.length === 0) this.#kinds.delete(key);
     }
-  }
-
-  async #discard(sandbox: Sandbox): Promise<void> {
-    await sandbox.dispose().catch((error: unknown) => this.#options.failed?.(error));
   }
 }
 

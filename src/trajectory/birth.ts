@@ -117,13 +117,9 @@ export class Births {
     }
   }
 
-  async #sandbox(environment: Environment, limits: TrajectoryLimits, signal: AbortSignal): Promise<Sandbox> {
-    const { warm, backend, instance } = this.#parts;
-    const spec = specFor(environment, newSandboxId(instance), limits);
-    const sandbox = (await warm.take(spec)) ?? (await backend.create(spec, signal));
-    if (!signal.aborted) return sandbox;
-    await sandbox.dispose();
-    throw signal.reason;
+  #sandbox(environment: Environment, limits: TrajectoryLimits, signal: AbortSignal): Promise<Sandbox> {
+    const { warm, instance } = this.#parts;
+    return warm.obtain(specFor(environment, newSandboxId(instance), limits), signal);
   }
 
   async #begin(
@@ -132,7 +128,7 @@ export class Births {
     sandbox: Sandbox,
     times: { arrived: number; admitted: number; prepared: number; freed: () => void },
   ): Promise<Trajectory> {
-    const { store, judge, backend, failed } = this.#parts;
+    const { store, judge, backend, warm, failed } = this.#parts;
     const now = performance.now();
     const created: Created = {
       type: "created",
@@ -164,7 +160,7 @@ export class Births {
       return new Trajectory({ ledger, journal, sandbox, task, judge, freed: times.freed, failed, over: this.#over });
     } catch (error) {
       store.remove(created.id);
-      await sandbox.dispose();
+      await warm.discard(sandbox);
       throw error;
     }
   }

@@ -7,6 +7,7 @@ import type { Grade } from "../../src/grading/grade.ts";
 import { Grader } from "../../src/grading/grader.ts";
 import { openBackend } from "../../src/sandbox/open.ts";
 import type { Backend, ExecResult, Sandbox } from "../../src/sandbox/sandbox.ts";
+import { WarmPool } from "../../src/sandbox/warm.ts";
 import { Judge } from "../../src/verdict/judge-in-worker.ts";
 import { type GradedTask, HIDDEN, makeGradedTask } from "../support/graded-task.ts";
 import { leaveOut } from "../support/required.ts";
@@ -31,6 +32,7 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
   let root = "";
   let backend: Backend;
   let task: GradedTask;
+  let warm: WarmPool;
   let grader: Grader;
   let agent: Sandbox;
   let calls = 0;
@@ -42,7 +44,8 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
       type: "oci",
       ...{ stateDir: join(root, "state"), instance, runtime: "auto", disk: "watched", runnerPath: RUNNER, hide: [] },
     });
-    grader = new Grader({ backend, judge, newId, limits: LIMITS, serverVersion: "test" });
+    warm = new WarmPool({ backend, perEnvironment: 0, total: 0 });
+    grader = new Grader({ backend, warm, judge, newId, limits: LIMITS, serverVersion: "test" });
   });
   afterAll(async () => {
     await judge.close();
@@ -58,7 +61,7 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
     });
   });
   afterEach(async () => {
-    await agent.dispose();
+    await Promise.all([agent.dispose(), warm.settled()]);
     expect(await backend.list()).toEqual([]);
   });
 
@@ -116,7 +119,7 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
   });
 
   it("tells of the structure of a patch without a reward, and runs nothing of it", async () => {
-    const options = { backend, judge, newId, limits: LIMITS, serverVersion: "test", kind: "structural" } as const;
+    const options = { backend, warm, judge, newId, limits: LIMITS, serverVersion: "test", kind: "structural" } as const;
     const { environment, spec } = task;
     const structureAfter = async (command: string) => {
       await run(`git checkout --quiet . && git clean --quiet -fdx && ${command}`);
@@ -139,6 +142,25 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
     const stale = await new Grader(options).gradeSubmission({ environment, spec, submission, signal });
     expect(stale).toMatchObject({ validity: "STRUCTURAL", outcome: "PATCH_DOES_NOT_APPLY" });
     expect("reward" in stale).toBe(false);
+  });
+
+  it("gives the same grades in sandboxes that stood ready, and leaves as little", async () => {
+    const ready = new WarmPool({ backend, perEnvironment: 2, total: 2 });
+    const quick = new Grader({ backend, warm: ready, judge, newId, limits: LIMITS, serverVersion: "test" });
+    const { environment, spec } = task;
+    for (const [command, reward] of [
+      ["true", 0],
+      [FIX, 1],
+      ["echo 'def add(a, b): pass' > calc.py", 0],
+      ["git checkout calc.py; touch conftest.py", 0],
+    ] as const) {
+      await run(command);
+      const grade = await quick.gradeSandbox({ sandbox: agent, environment, spec, signal });
+      expect(grade, command).toMatchObject({ reward, validity: "VALID" });
+    }
+    await expect.poll(() => ready.size, { timeout: 20_000 }).toBe(2);
+    await ready.drain();
+    expect(await backend.list()).toEqual([agent.id]);
   });
 
   it("needs nothing of the agent's git", async () => {
@@ -214,7 +236,12 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
   it("gives a valid 0 for what is too large to be a patch, quickly", async () => {
     const large = await gradeAfter(`${FIX}; head -c 40M /dev/urandom > big.bin`);
     expect(large).toMatchObject({ reward: 0, validity: "VALID", outcome: "SUBMISSION_TOO_LARGE" });
-    expect(await gradeAfter("rm big.bin; truncate -s 1T hole")).toMatchObject({
+    const together = "rm big.bin; for n in 1 2; do head -c 20M /dev/urandom > part$n.bin; done";
+    expect(await gradeAfter(together)).toMatchObject({
+      ...{ reward: 0, validity: "VALID", outcome: "SUBMISSION_TOO_LARGE" },
+      reason: expect.stringContaining("the patch is larger"),
+    });
+    expect(await gradeAfter("rm part?.bin; truncate -s 1T hole")).toMatchObject({
       reward: 0,
       outcome: "SUBMISSION_TOO_LARGE",
     });
@@ -247,6 +274,7 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
     });
     expect(grade).toMatchObject({ validity: "CANCELLED", outcome: "NO_VERDICT" });
     expect(grade).not.toHaveProperty("reward");
+    await grader.settled();
     expect(await backend.list()).toEqual([agent.id]);
   });
 

@@ -57,6 +57,7 @@ describe.skipIf(isolated === undefined)("a real SWE-bench row", () => {
   });
 
   afterAll(async () => {
+    await grader.settled();
     await judge.close();
     await backend.close();
     expect(leftovers(place.stateDir, place.instance)).toEqual([]);

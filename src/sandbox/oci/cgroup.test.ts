@@ -103,16 +103,19 @@ describe("a group of version 2", () => {
     hierarchies: [{ controllers: [], mountPoint, root: "/" }],
   });
 
-  test("counts kills by its own limit, not those for lack of the host's memory", () => {
+  test("tells kills by its own limit from those for lack of the host's memory", () => {
     const root = recorded({
       [`limited/${ID}/memory.events`]: "low 0\nhigh 0\nmax 251\noom 2\noom_kill 3\noom_group_kill 0\n",
       [`limited/${ID}/memory.current`]: "1048576\n",
       [`spared/${ID}/memory.events`]: "low 0\nhigh 0\nmax 0\noom 0\noom_kill 1\noom_group_kill 0\n",
     });
     const limited = Cgroup.at(at(root), `/limited/${ID}`);
-    expect([limited.oomKills(), limited.ownOomKills(1), limited.ownOomKills(3)]).toEqual([3, 2, 0]);
+    const none = { own: 0, host: 0 };
+    expect([limited.oomKills(), limited.oomKillsSince(1)]).toEqual([3, { own: 2, host: 0 }]);
+    expect(limited.oomKillsSince(3)).toEqual(none);
     expect(limited.memoryBytes()).toBe(1_048_576);
     const spared = Cgroup.at(at(root), `/spared/${ID}`);
-    expect([spared.oomKills(), spared.ownOomKills(0)]).toEqual([1, 0]);
+    expect([spared.oomKills(), spared.oomKillsSince(0)]).toEqual([1, { own: 0, host: 1 }]);
+    expect(spared.oomKillsSince(1)).toEqual(none);
   });
 });

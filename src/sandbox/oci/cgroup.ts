@@ -110,10 +110,11 @@ export class Cgroup {
     return this.#counter("memory", this.#cgroups.version === 1 ? "memory.oom_control" : "memory.events", "oom_kill");
   }
 
-  /** Those since there were `before`, when the limit of this very group was hit: what the host does for lack of memory is not counted. */
-  ownOomKills(before: number): number {
+  /** Those since there were `before`: by the limit of this very group when that was ever hit, else by the host for lack of memory. */
+  oomKillsSince(before: number): { readonly own: number; readonly host: number } {
     const kills = this.oomKills() - before;
-    return kills > 0 && this.#hitMemoryLimit() ? kills : 0;
+    if (kills <= 0) return { own: 0, host: 0 };
+    return this.#hitMemoryLimit() ? { own: kills, host: 0 } : { own: 0, host: kills };
   }
 
   /** Whether the limit of this very group was ever hit: tells its own out-of-memory from the host's. */

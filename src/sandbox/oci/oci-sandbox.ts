@@ -30,7 +30,7 @@ export interface OciSandboxParts extends Remains {
 export class OciSandbox implements BareSandbox, WatchedDisk {
   readonly #parts: OciSandboxParts;
   /** Out-of-memory kills counted before a call began, and, once it ended, during it. */
-  readonly #kills = new Map<string, { readonly before: number; during?: number }>();
+  readonly #kills = new Map<string, { readonly before: number; during?: ReturnType<Cgroup["oomKillsSince"]> }>();
   #running = 0;
   #stirred = true;
   #diskBytes = 0;
@@ -80,9 +80,15 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
         cwd: options.cwd ?? this.workdir,
         env: options.env ?? this.env,
       });
-      kills.during ??= cgroup?.ownOomKills(kills.before) ?? 0;
+      kills.during ??= cgroup?.oomKillsSince(kills.before) ?? { own: 0, host: 0 };
+      const { own, host } = kills.during;
       const overDisk = this.#diskKill.count > diskKills && result.signal !== undefined;
-      return { ...result, oomKills: kills.during, ...(overDisk && { note: this.#diskNote() }) };
+      return {
+        ...result,
+        oomKills: own,
+        ...(host > 0 && { hostOomKills: host }),
+        ...(overDisk && { note: this.#diskNote() }),
+      };
     } finally {
       this.#running--;
     }
@@ -151,7 +157,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   endedByItself(): string | undefined {
     const { cgroup } = this.#parts;
     // Its first process is the last that the kernel picks: when its own limit was hit, what it ran had used up all the memory.
-    if (cgroup === undefined || cgroup.ownOomKills(0) === 0) return undefined;
+    if (cgroup === undefined || cgroup.oomKillsSince(0).own === 0) return undefined;
     return `the sandbox ran out of its ${this.limits.memoryMiB} MiB of memory and all of its processes were ended`;
   }
 

@@ -14,7 +14,7 @@ export interface RunnerExecOptions extends ExecOptions {
 }
 
 /** What the runner knows of a command; out-of-memory kills are counted outside, by the backend. */
-export type RunnerExecResult = Omit<ExecResult, "oomKills">;
+export type RunnerExecResult = Omit<ExecResult, "oomKills" | "hostOomKills">;
 
 /** What the runner's answer means, and whether it is worth asking once more. */
 export interface FileAnswer<T> {
