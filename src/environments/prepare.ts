@@ -9,6 +9,7 @@ import { Digests, sha256 } from "./digests.ts";
 import type { Environment } from "./environment.ts";
 import type { Waiter } from "./flight.ts";
 import { Git } from "./git.ts";
+import { interpreterIdentity } from "./interpreter-layer.ts";
 import { findInterpreters, type Interpreter, type InterpreterPlaces } from "./interpreters.ts";
 import type { Means } from "./layers.ts";
 import { makeEnvironment } from "./make.ts";
@@ -16,8 +17,10 @@ import { BaseCommits, type Recipe, withoutImage } from "./recipe.ts";
 import { findRepository, identifyRepository } from "./repository.ts";
 import { type Missing, resolveRequirements, type Toolchain } from "./requirements.ts";
 import { Shelf } from "./shelf.ts";
+import { TESTBED } from "./swebench/inside.ts";
 import { type PackageIndex, type PipAccess, pipAccess } from "./swebench/package-index.ts";
-import { findPythonWithPip, NO_PIP, SWEBENCH_VERSION } from "./swebench/tools.ts";
+import { Pythons } from "./swebench/pythons.ts";
+import { findPythonWithPip, interpreterFor, NO_PIP, SWEBENCH_VERSION } from "./swebench/tools.ts";
 
 export interface EnvironmentsOptions {
   readonly backend: Backend;
@@ -56,6 +59,7 @@ export class Environments {
   readonly #toolchains = new Map<string, Promise<Toolchains>>();
   #interpreters: Promise<readonly Interpreter[]> | undefined;
   #pip: Promise<string | undefined> | undefined;
+  readonly #pythons = new Pythons();
 
   constructor(options: EnvironmentsOptions) {
     this.#options = options;
@@ -67,8 +71,16 @@ export class Environments {
     this.#baseCommits = new BaseCommits({ git: this.#git, digests: this.#digests, repositories });
   }
 
-  /** The content key: hex sha256 over all that decides what the environment holds. Costs a few stat calls. */
-  async #keyOf(recipe: Recipe): Promise<string> {
+  /** The content key of a recipe: see `#keyOf`. */
+  async key(wanted: EnvironmentRecipe, waiter: Waiter = {}): Promise<string> {
+    return this.#keyOf(await this.#baseCommits.fix(withoutImage(wanted), waiter.signal), waiter);
+  }
+
+  /**
+   * Hex sha256 over all that decides what the environment holds and is known before it is made. Costs a few stat calls, and for the first recipe of swebench what it
+   * takes to read its constants.
+   */
+  async #keyOf(recipe: Recipe, waiter: Waiter): Promise<string> {
     const { rootfs, repository, ...rest } = recipe;
     const [digest, identity, toolchains] = await Promise.all([
       this.#digests.ofRootfs(rootfs),
@@ -77,7 +89,7 @@ export class Environments {
     ]);
     const { name, capabilities } = this.#options.backend;
     const backend = capabilities.isolation ? "isolated" : name;
-    const swebench = recipe.setup.type === "swebench" ? [SWEBENCH_VERSION] : [];
+    const swebench = await this.#swebenchIdentity(recipe, waiter);
     return sha256([FORMAT, backend, rootfs.type, digest, identity, toolchains.found, swebench, sorted(rest)]);
   }
 
@@ -87,7 +99,7 @@ export class Environments {
    */
   async prepare(wanted: EnvironmentRecipe, waiter: Waiter = {}): Promise<Environment> {
     const recipe = await this.#baseCommits.fix(withoutImage(wanted), waiter.signal);
-    const key = await this.#keyOf(recipe);
+    const key = await this.#keyOf(recipe, waiter);
     // What is remembered may have been removed by another process, or by hand.
     const ready = this.#shelf.touch(key) ? await this.find(key) : undefined;
     if (ready) return ready;
@@ -213,6 +225,23 @@ export class Environments {
     const environment: Environment = JSON.parse(text);
     this.#ready.set(key, environment);
     return environment;
+  }
+
+  /** The constants' release and the interpreter that they ask for; without a Python of their own an unknown version says so when it is made. */
+  async #swebenchIdentity({ setup }: Recipe, waiter: Waiter): Promise<readonly string[]> {
+    if (setup.type !== "swebench" || !this.#options.backend.capabilities.isolation) return [];
+    const source = { ...this.#options, tools: this.#tools, pip: await this.#findPip() };
+    const python = await this.#pythons.of(source, setup, waiter);
+    if (python === undefined) return [SWEBENCH_VERSION];
+    try {
+      return [
+        SWEBENCH_VERSION,
+        ...interpreterIdentity(interpreterFor({ python }, await this.#findInterpreters()), TESTBED),
+      ];
+    } catch (error) {
+      this.#interpreters = undefined; // who installs what was missing need not start the server again
+      throw error;
+    }
   }
 
   async #resolve(recipe: Recipe): Promise<Toolchains> {

@@ -1,6 +1,7 @@
 """Prints, as JSON, what the constants of an installed `swebench` package say of one repository and version.
 
 usage: read_spec.py PACKAGES REPO VERSION CLONE COMMIT
+       read_spec.py PACKAGES        the Python of every repository and version
 
 PACKAGES is the folder that holds the `swebench` package. Requirement files that the constants only name are read from COMMIT of the git clone
 CLONE, by the package's own functions. Nothing is fetched, and nothing of the package runs but its constants and these functions.
@@ -40,6 +41,14 @@ def main(packages, repo, version, clone, commit):
         "install": as_lines(specs.get("install", [])),
         "eval_commands": list(specs.get("eval_commands", [])),
     }
+
+
+def pythons(packages):
+    stand_in(packages, "")
+    from swebench.harness import constants
+
+    every = constants.MAP_REPO_VERSION_TO_SPECS.items()
+    return {repo: {version: str(specs["python"]) for version, specs in versions.items() if "python" in specs} for repo, versions in every}
 
 
 def stand_in(packages, clone):
@@ -111,4 +120,4 @@ def as_lines(value):
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:])))
+    print(json.dumps(main(*sys.argv[1:]) if len(sys.argv) > 2 else pythons(sys.argv[1])))

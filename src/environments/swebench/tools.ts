@@ -45,25 +45,36 @@ export async function readSpec(
   wanted: { readonly setup: SwebenchSetup; readonly clone: string; readonly commit: string },
   watch: Watch,
 ): Promise<Spec> {
+  const { setup, clone, commit } = wanted;
+  const answer = await askConstants(source, [setup.repo, setup.version, clone, commit], watch);
+  const problem = z.object({ problem: z.string() }).safeParse(answer);
+  if (problem.success) throw new SandlotError("task", problem.data.problem, { field: "environment.setup" });
+  return Spec.parse(answer);
+}
+
+/** The Python of every repository and version of the constants: what of a specification is known without a clone. */
+export async function readPythons(
+  source: SpecSource,
+  watch: Watch,
+): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
+  const answer = await askConstants(source, [], watch);
+  return z.record(z.string(), z.record(z.string(), z.string())).parse(answer);
+}
+
+async function askConstants(source: SpecSource, about: readonly string[], watch: Watch): Promise<unknown> {
   const python = withPip(source);
   const packages = await installConstants(source, python, watch);
-  const { setup, clone, commit } = wanted;
   const outcome = await runOnHost({
-    argv: [python, "-I", "-B", SCRIPT, packages, setup.repo, setup.version, clone, commit],
+    argv: [python, "-I", "-B", SCRIPT, packages, ...about],
     env: { ...CONFIG_ENV, PATH: source.hostPath, HOME: "/nonexistent" },
     timeoutMs: 60_000,
     signal: watch.signal,
   });
-  if (outcome.exitCode !== 0) {
-    throw new SandlotError(
-      "task",
-      `reading the constants of swebench ${SWEBENCH_VERSION} failed: ${tail(outcome.stderr)}`,
-    );
-  }
-  const answer: unknown = JSON.parse(outcome.stdout);
-  const problem = z.object({ problem: z.string() }).safeParse(answer);
-  if (problem.success) throw new SandlotError("task", problem.data.problem, { field: "environment.setup" });
-  return Spec.parse(answer);
+  if (outcome.exitCode === 0) return JSON.parse(outcome.stdout);
+  throw new SandlotError(
+    "task",
+    `reading the constants of swebench ${SWEBENCH_VERSION} failed: ${tail(outcome.stderr)}`,
+  );
 }
 
 export function withPip({ pip }: Pick<SpecSource, "pip">): string {
@@ -72,8 +83,8 @@ export function withPip({ pip }: Pick<SpecSource, "pip">): string {
 }
 
 /** The interpreter that a specification asks for; any patch release of the minor version does. */
-export function interpreterFor(spec: Spec, all: readonly Interpreter[]): Interpreter {
-  const minor = spec.python.split(".").slice(0, 2).join(".");
+export function interpreterFor({ python }: Pick<Spec, "python">, all: readonly Interpreter[]): Interpreter {
+  const minor = python.split(".").slice(0, 2).join(".");
   const found = chooseInterpreter(all, minor);
   if (found) return found;
   const have = [...new Set(all.map((one) => one.version))].join(", ") || "none";
