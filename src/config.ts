@@ -111,6 +111,8 @@ const TaskSet = z
     family: z.string().default(""),
     /** A copy of the family's public code. Empty: none. */
     harness: z.string().default(""),
+    /** The release of the harness that rows of SWE-bench are graded as. */
+    rule: z.enum(["swebench@5.0.2", "swebench@4.1.0"]).default("swebench@5.0.2"),
   })
   .refine(({ from, instances }) => from.length > 0 || instances !== "", "expected from, instances or both");
 

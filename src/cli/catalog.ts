@@ -49,14 +49,14 @@ async function readSet(config: TaskSetConfig, settings: Settings, signal?: Abort
 }
 
 async function openSet(config: TaskSetConfig, hub: () => Promise<HubAccess>): Promise<TaskSet> {
-  const { from, instances, offset, limit, harness } = config;
+  const { from, instances, offset, limit, harness, rule } = config;
   const family = familyOf(config);
   const slice = instances === "" ? undefined : await readInstances(instances);
   const named = slice === undefined ? [] : slice.splits.map((split) => `hf:${slice.dataset}:${split}`);
   const sources = [];
   for (const text of from.length > 0 ? from : named) sources.push(await openSource(text, hub));
   return {
-    ...{ sources, offset },
+    ...{ sources, offset, rule },
     ...(slice && { instances: slice }),
     ...(limit > 0 && { limit }),
     ...(family && { family }),

@@ -74,9 +74,18 @@ function verifierOf(environments: Environments, recipe: EnvironmentRecipe, held:
 function specOf({ grader }: Task): GraderSpec {
   const { rule, parser, evalType, failToPass, passToPass, expected, stages, apply, script, timeoutMs, official } =
     grader;
-  const { files, before, restore, results, reading } = grader;
+  const { files, before, restore, results, reading, instance } = grader;
   return {
-    expectation: { rule, parser, evalType, failToPass, passToPass, expected, ...(stages && { stages }) },
+    expectation: {
+      rule,
+      parser,
+      evalType,
+      failToPass,
+      passToPass,
+      expected,
+      ...(stages && { stages }),
+      ...(instance && { instance }),
+    },
     ...{ apply, script, timeoutMs, files, before, restore, results },
     ...(reading && { reading }),
     ...(official && { officialRule: rule }),

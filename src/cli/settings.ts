@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Config, parseConfig, type TaskSetConfig } from "../config.ts";
 import { SandlotError } from "../errors.ts";
+import { OFFICIAL_RULES } from "../verdict/official/repositories.ts";
 import { UsageError, whole } from "./arguments.ts";
 import { Credentials } from "./credentials.ts";
 import { readInput } from "./input.ts";
@@ -36,6 +37,7 @@ export const STACK_OPTIONS = {
   limit: { type: "string" },
   family: { type: "string" },
   harness: { type: "string" },
+  rule: { type: "string" },
 } as const;
 
 export const STACK_HELP = `  --config FILE      settings (else SANDLOT_CONFIG; see config/sandlot.yaml)
@@ -46,7 +48,9 @@ export const STACK_HELP = `  --config FILE      settings (else SANDLOT_CONFIG; s
   --offset N         of those, without the first N
   --limit N          of those, at most N
   --family NAME      of which family they are, where their columns do not tell (see docs/tasks.md)
-  --harness DIR      a copy of the family's public code, for what its rows leave to it`;
+  --harness DIR      a copy of the family's public code, for what its rows leave to it
+  --rule RULE        as which release of the harness rows of SWE-bench are graded: swebench@5.0.2 (the default) or
+                     swebench@4.1.0`;
 
 export interface StackFlags {
   readonly config?: string | undefined;
@@ -57,6 +61,7 @@ export interface StackFlags {
   readonly limit?: string | undefined;
   readonly family?: string | undefined;
   readonly harness?: string | undefined;
+  readonly rule?: string | undefined;
   readonly lock?: string | undefined;
   readonly listen?: string | undefined;
 }
@@ -93,12 +98,24 @@ function taskSets({ tasks }: Config, flags: StackFlags): readonly TaskSetConfig[
   const offset = whole(flags.offset, "--offset") ?? 0;
   const limit = whole(flags.limit, "--limit", 1) ?? 0;
   const { tasks: from = [], instances = "", family = "", harness = "" } = flags;
-  const named: TaskSetConfig = { from: [...from], instances, offset, limit, family, harness };
+  const rule = ruleOf(flags.rule);
+  const named: TaskSetConfig = { from: [...from], instances, offset, limit, family, harness, rule };
   const isNamed = named.from.length > 0 || named.instances !== "";
-  if (!isNamed && (offset + limit > 0 || family !== "" || harness !== ""))
-    throw new UsageError("--offset, --limit, --family and --harness are of what --tasks or --instances names");
-  const files = { from: tasks.files, instances: "", offset: 0, limit: 0, family: "", harness: "" };
+  if (!isNamed && (offset + limit > 0 || family !== "" || harness !== "" || flags.rule !== undefined))
+    throw new UsageError("--offset, --limit, --family, --harness and --rule are of what --tasks or --instances names");
+  const files = wholeOf(tasks.files);
   return [...(files.from.length > 0 ? [files] : []), ...tasks.sets, ...(isNamed ? [named] : [])];
+}
+
+/** All tasks of these sources. */
+export function wholeOf(from: readonly string[]): TaskSetConfig {
+  return { from: [...from], instances: "", offset: 0, limit: 0, family: "", harness: "", rule: OFFICIAL_RULES[0] };
+}
+
+function ruleOf(name: string | undefined): TaskSetConfig["rule"] {
+  const rule = name === undefined ? OFFICIAL_RULES[0] : OFFICIAL_RULES.find((one) => one === name);
+  if (rule !== undefined) return rule;
+  throw new UsageError(`--rule: expected ${OFFICIAL_RULES.join(" or ")}, got ${JSON.stringify(name)}`);
 }
 
 function hubEndpoint(text: string): string {

@@ -1,21 +1,26 @@
-/** The official evaluation script as swebench 5.0.2 runs it (swebench/harness/utils.py, swebench/types.py). */
+import type { OfficialRule } from "../verdict/official/repositories.ts";
+
+/** The official evaluation script as a release of swebench runs it (5.0.2: swebench/harness/utils.py, swebench/types.py; 4.1.0: swebench/harness/test_spec). */
 
 const HEADER = ["#!/bin/bash", "set -uxo pipefail"];
 export const START_TEST_OUTPUT = ">>>>> Start Test Output";
 export const END_TEST_OUTPUT = ">>>>> End Test Output";
 
 /**
- * `TestSpec.eval_script` of a row: `parse_eval_script`, then `record_test_exit_code`, then the two header lines in front. Every harness run does both, and the rule reads the exit code
- * that the second one makes the script print.
+ * `TestSpec.eval_script` of a row: `parse_eval_script`, then `record_test_exit_code`, then the two header lines in front. Every run of 5.0.2 does both, and its rule reads the exit code
+ * that the second one makes the script print; 4.1.0 knows nothing of it.
  */
-export function officialScript(evalScript: string): string {
-  return `${[...HEADER, ...recordTestExitCode(parseEvalScript(evalScript))].join("\n")}\n`;
+export function officialScript(evalScript: string, rule: OfficialRule = "swebench@5.0.2"): string {
+  // A script that 4.1.0 made may end in a blank.
+  const lines =
+    rule === "swebench@4.1.0"
+      ? withoutHeader(evalScript.replace(/\n+$/, ""))
+      : recordTestExitCode(withoutHeader(pythonStrip(evalScript)));
+  return `${[...HEADER, ...lines].join("\n")}\n`;
 }
 
-function parseEvalScript(evalScript: string): string[] {
-  return pythonStrip(evalScript)
-    .split("\n")
-    .filter((line) => !HEADER.includes(line));
+function withoutHeader(script: string): string[] {
+  return script.split("\n").filter((line) => !HEADER.includes(line));
 }
 
 /** Only the first line that holds the end marker counts, even inside a here-document; without one the script stays as it is. */

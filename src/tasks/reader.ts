@@ -1,4 +1,5 @@
 import type { Read } from "../problem.ts";
+import type { OfficialRule } from "../verdict/official/repositories.ts";
 import type { Task } from "./task.ts";
 
 /** Where a row was read: decides its `source`, and relative paths resolve against `folder`. */
@@ -11,6 +12,8 @@ export interface RowOrigin {
   readonly split: string;
   /** An absolute path: a copy of the family's public code, for what rows leave to it. Undefined: none. */
   readonly harness?: string;
+  /** As which release of the harness rows of SWE-bench are graded; undefined: the latest. Other families have a rule of their own. */
+  readonly rule?: OfficialRule;
 }
 
 export const FAMILIES = [

@@ -34,6 +34,12 @@ export function readRow(row: unknown, origin: RowOrigin, family?: Family): Read<
   }
   const reader = readerOf(row, family);
   if (typeof reader === "string") return { ok: false, problems: [`(row): ${reader}`] };
+  if (origin.rule === "swebench@4.1.0" && reader.family !== "swe-bench") {
+    return {
+      ok: false,
+      problems: [`rule: expected none of its own for a row of ${reader.family}, got ${origin.rule}`],
+    };
+  }
   return reader.read(row, origin);
 }
 

@@ -176,6 +176,19 @@ describe("a slice of task sets", () => {
   });
 });
 
+describe("the rule of a set", () => {
+  it("is for rows of SWE-bench and no others", async () => {
+    await writeFile(join(folder, "ruled.jsonl"), line(someRow()) + line(someTask()));
+    const sources = [fileSource(join(folder, "ruled.jsonl"))];
+    const [row] = await readTaskSet({ sources, rule: "swebench@4.1.0", limit: 1 });
+    expect(row?.grader.rule).toBe("swebench@4.1.0");
+    await expect(readTaskSet({ sources, rule: "swebench@4.1.0" })).rejects.toThrow(
+      /ruled.jsonl:2: rule: expected none of its own for a row of sandlot, got swebench@4.1.0$/,
+    );
+    expect(await readTaskSet({ sources })).toHaveLength(2);
+  });
+});
+
 describe("what others publish", () => {
   it("names no path of this host", async () => {
     const origin = { folder, dataset: "a/b", revision: "a".repeat(40), split: "dev" };

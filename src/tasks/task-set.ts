@@ -1,5 +1,6 @@
 import { SandlotError } from "../errors.ts";
 import { type Read, show } from "../problem.ts";
+import type { OfficialRule } from "../verdict/official/repositories.ts";
 import { hostPaths } from "./host-paths.ts";
 import type { Instances } from "./instances.ts";
 import type { Family } from "./reader.ts";
@@ -20,6 +21,8 @@ export interface TaskSet {
   readonly family?: Family;
   /** An absolute path: a copy of the family's public code. */
   readonly harness?: string;
+  /** As which release of the harness rows of SWE-bench are graded; default: the latest. */
+  readonly rule?: OfficialRule;
 }
 
 const MAX_PROBLEMS = 20;
@@ -95,8 +98,9 @@ function idOf(row: Read<unknown>, source: Source, set: TaskSet): string | undefi
 }
 
 function readOf(row: unknown, { origin, family }: Source, set: TaskSet): Read<Task> {
-  const { harness } = set;
-  return readRow(row, harness === undefined ? origin : { ...origin, harness }, family ?? set.family);
+  const { harness, rule } = set;
+  const whole = { ...origin, ...(harness !== undefined && { harness }), ...(rule !== undefined && { rule }) };
+  return readRow(row, whole, family ?? set.family);
 }
 
 function absent({ sources, instances }: TaskSet, missing: ReadonlySet<string>): string[] {

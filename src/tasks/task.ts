@@ -107,6 +107,8 @@ const GraderFields = z.strictObject({
   ]),
   parser: Text,
   evalType: z.enum(["pass_and_fail", "fail_only"]).default("pass_and_fail"),
+  /** The row's id and version, by which some parsers go. */
+  instance: z.strictObject({ id: z.string(), version: z.string() }).optional(),
   script: z.string(),
   failToPass: z.array(Text).default([]),
   passToPass: z.array(Text).default([]),

@@ -152,6 +152,11 @@ describe("data sets on the command line", () => {
     });
     const branch = await sandlot("tasks", "--tasks", `${LITE}@main:dev`);
     expect(branch.stderr).toContain('expected a full commit id, 40 hex digits, after @, got "main"');
+    const rule = await sandlot("tasks", "--tasks", `${LITE}:dev`, "--rule", "swebench@3.0.0");
+    expect(rule).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("expected swebench@5.0.2 or swebench@4.1.0"),
+    });
     const action = await sandlot("dataset", "unlock", "--dataset", LITE);
     expect(action).toMatchObject({ code: 2, stderr: expect.stringContaining("expected lock or list") });
   });

@@ -9,7 +9,7 @@ import { type Command, parse, UsageError, whole } from "../arguments.ts";
 import { eachTaskOf } from "../catalog.ts";
 import { readInput } from "../input.ts";
 import { printJson } from "../print.ts";
-import { readSettings, type Settings, STACK_HELP, STACK_OPTIONS } from "../settings.ts";
+import { readSettings, type Settings, STACK_HELP, STACK_OPTIONS, wholeOf } from "../settings.ts";
 
 const DEFAULT_SET = "hf:MariusHobbhahn/swe-bench-verified-mini:test";
 const SAMPLE = { train: 10, val: 2 } as const;
@@ -81,8 +81,7 @@ ${STACK_HELP}`,
 async function* tasksOf(settings: Settings, bundled: boolean): AsyncGenerator<Task> {
   if (bundled) yield* await readBundledTasks();
   const { taskSets } = settings;
-  const fallback = { from: [DEFAULT_SET], instances: "", offset: 0, limit: 0, family: "", harness: "" };
-  yield* eachTaskOf(taskSets.length > 0 || bundled ? taskSets : [fallback], settings);
+  yield* eachTaskOf(taskSets.length > 0 || bundled ? taskSets : [wholeOf([DEFAULT_SET])], settings);
 }
 
 function formatOf(name: string): BuildOptions["format"] {

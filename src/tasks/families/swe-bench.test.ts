@@ -174,6 +174,41 @@ describe("a row in SWE-bench form", () => {
     expect(compared).toBe(count);
   });
 
+  it.skipIf(!present).each(["SWE-bench_Lite.dev", "SWE-bench_Lite.test", "SWE-bench_Verified.test"])(
+    "is for release 4.1.0 each published row of %s with the script that it made",
+    (name) => {
+      const lines = (file: string): Record<string, string>[] =>
+        gunzipSync(readFileSync(join(DATA, file)))
+          .toString("utf8")
+          .trimEnd()
+          .split("\n")
+          .map((line) => JSON.parse(line));
+      const rows = lines(`${name}.v5.jsonl.gz`);
+      const scripts = new Map(
+        lines(`${name}.eval_script_v410.jsonl.gz`).map((row) => [row["instance_id"], row["eval_script"]]),
+      );
+      for (const row of rows) {
+        const got = sweBench.read(row, { ...ORIGIN, rule: "swebench@4.1.0" });
+        if (!got.ok) throw new Error(got.problems.join("\n"));
+        const { rule, apply, script } = got.value.grader;
+        expect([rule, apply], got.value.id).toEqual(["swebench@4.1.0", "swebench@4.1.0"]);
+        expect(script, got.value.id).toBe(scripts.get(got.value.id));
+      }
+      expect(rows.length).toBe(scripts.size);
+    },
+  );
+
+  it("is graded as the release that its set names, with the parsers and the apply chain of that", () => {
+    const old = sweBench.read(someRow(), { ...ORIGIN, rule: "swebench@4.1.0" });
+    const latest = sweBench.read(someRow(), ORIGIN);
+    if (!old.ok || !latest.ok) expect.fail("both were read");
+    expect(old.value.grader).toMatchObject({ rule: "swebench@4.1.0", apply: "swebench@4.1.0" });
+    expect(latest.value.grader).toMatchObject({ rule: "swebench@5.0.2", apply: "swebench@5.0.2" });
+    expect(latest.value.grader.script).toContain("SWEBENCH_TEST_EXIT_CODE=$?");
+    expect(old.value.grader.script).not.toContain("SWEBENCH_TEST_EXIT_CODE");
+    expect(old.value.grader.instance).toEqual({ id: "acme__tool-1", version: "1.0" });
+  });
+
   it.skipIf(!present)("is each published row of Lite and Verified", async () => {
     const files = readdirSync(DATA).filter((file) => file.endsWith(".v5.jsonl.gz"));
     const tasks = (

@@ -1,5 +1,8 @@
 import { z } from "zod";
-import { check } from "../../problem.ts";
+import { check, type Read } from "../../problem.ts";
+import { OFFICIAL_RULES } from "../../verdict/official/repositories.ts";
+import { readOfficialRow } from "../../verdict/official/row.ts";
+import type { Expectation } from "../../verdict/verdict.ts";
 import { END_TEST_OUTPUT, officialScript, START_TEST_OUTPUT } from "../eval-script.ts";
 import type { RowOrigin, RowReader } from "../reader.ts";
 import { CommitId, type EnvironmentRecipe, ParserName, Task, TaskId, TestScript } from "../task.ts";
@@ -9,7 +12,10 @@ import { SWE_GYM_REPOSITORIES } from "./swe-gym-recipes.ts";
 import { CLASSIC_REPOSITORIES, swebenchRecipe } from "./swebench-recipes.ts";
 import { directives, patchedFiles } from "./test-patch.ts";
 
-/** Rows of SWE-bench, Lite, Verified, Multilingual and Multimodal: with the columns of version 5, or the older ones of the Python repositories, whose script is made here. */
+/**
+ * Rows of SWE-bench, Lite, Verified, Multilingual and Multimodal: with the columns of version 5, or the older ones of the Python repositories, whose script is made here. So is it for release
+ * 4.1.0 where it can be: that one made it, and looked at no such column.
+ */
 export const sweBench: RowReader = {
   family: "swe-bench",
   claims: (row) =>
@@ -17,12 +23,12 @@ export const sweBench: RowReader = {
     !("install_config" in row || "test_cmds" in row || "before_repo_set_cmd" in row) &&
     ("eval_script" in row || ("test_patch" in row && "version" in row && !isOfGym(row))),
   read(row, origin) {
-    if ("eval_script" in row) {
+    if ("eval_script" in row && !(origin.rule === "swebench@4.1.0" && check(ClassicRow, row).ok)) {
       const read = check(Row, row);
-      return read.ok ? check(Task, taskFields(read.value, origin)) : read;
+      return read.ok ? toTask(read.value, origin) : read;
     }
     const read = check(ClassicRow, row);
-    return read.ok ? check(Task, taskFields(withScript(read.value), origin)) : read;
+    return read.ok ? toTask(withScript(read.value), origin) : read;
   },
 };
 
@@ -89,7 +95,14 @@ function withScript(row: z.infer<typeof ClassicRow>): Row {
   };
 }
 
-function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
+function toTask(row: Row, origin: RowOrigin): Read<Task> {
+  const { rule = OFFICIAL_RULES[0] } = origin;
+  const official = readOfficialRow(row, rule);
+  return official.ok ? check(Task, taskFields(row, origin, official.value.expectation)) : official;
+}
+
+function taskFields(row: Row, origin: RowOrigin, { parser, evalType, instance }: Expectation): z.input<typeof Task> {
+  const { rule = OFFICIAL_RULES[0] } = origin;
   const needs = needsOf(row);
   return {
     id: row.instance_id,
@@ -108,15 +121,12 @@ function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
     },
     needs,
     grader: {
-      rule: "swebench@5.0.2",
-      apply: "swebench@5.0.2",
-      parser: row.log_parser,
-      evalType: row.eval_type,
-      script: officialScript(row.eval_script),
+      ...{ rule, apply: rule, parser, evalType, instance },
+      script: officialScript(row.eval_script, rule),
       failToPass: row.FAIL_TO_PASS,
       passToPass: row.PASS_TO_PASS,
       // A parser of our own has no official counterpart.
-      official: row.log_parser.startsWith("parse_log_"),
+      official: parser.startsWith("parse_log_"),
     },
     oracle: { patch: row.patch ?? "", testPatch: row.test_patch ?? "" },
   };
