@@ -111,7 +111,8 @@ async def train(args: argparse.Namespace) -> list[dict[str, float]]:
     policy, curve = Policy(rng), []
     async with sandlot.connect(args.address, patience=60) as client:
         await client.release(labels=LABELS)
-        tasks = [task.id async for task in client.tasks("dataset=bundled") if task.playable][: args.tasks]
+        playable = [task.id async for task in client.tasks("dataset=bundled") if task.playable]
+        tasks = args.task or playable[: args.tasks]
         player = Player(client, args.at_once)
         for step in range(args.steps):
             began = time.monotonic()
@@ -175,7 +176,8 @@ def main() -> int:
     parser.add_argument("address", help="HOST:PORT of the server")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--tasks", type=int, default=4, help="groups a step")
+    parser.add_argument("--tasks", type=int, default=4, help="groups a step: so many bundled tasks")
+    parser.add_argument("--task", action="append", help="this bundled task instead; may be repeated")
     parser.add_argument("--group", type=int, default=8, help="samples a group")
     parser.add_argument("--rate", type=float, default=3.0, help="learning rate")
     parser.add_argument("--at-once", type=int, default=8, help="trajectories at a time")
