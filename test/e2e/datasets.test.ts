@@ -158,6 +158,6 @@ describe("data sets on the command line", () => {
       stderr: expect.stringContaining("expected swebench@5.0.2 or swebench@4.1.0"),
     });
     const action = await sandlot("dataset", "unlock", "--dataset", LITE);
-    expect(action).toMatchObject({ code: 2, stderr: expect.stringContaining("expected lock or list") });
+    expect(action).toMatchObject({ code: 2, stderr: expect.stringContaining('got "unlock"') });
   });
 });
