@@ -35,6 +35,7 @@ type LimitName = (typeof LIMIT_NAMES)[number];
 export type Limits = Readonly<Record<LimitName, number>>;
 
 const MINUTE = 60_000;
+const MIB = 1_048_576;
 
 /** The floor of each: in less memory, or with fewer processes, the runner and a shell with a pipe cannot live; with less CPU they cannot be waited for. */
 export const LEAST_LIMITS: Limits = {
@@ -157,6 +158,21 @@ export const Config = z.strictObject({
   lease_ms: Ms.default(15 * MINUTE),
   sandbox_service: z.strictObject({ enabled: z.boolean().default(false) }).prefault({}),
   limits: z.strictObject({ defaults: limits(DEFAULTS), most: limits(MOST) }).prefault({}),
+  output: z
+    .strictObject({
+      // A line of a record, in which a byte can take six, has to fit into one message.
+      kept_bytes: z
+        .int()
+        .min(4_096)
+        .max(8 * MIB)
+        .default(MIB),
+      spill_bytes: z
+        .int()
+        .min(0)
+        .max(1024 * MIB)
+        .default(64 * MIB),
+    })
+    .prefault({}),
   records: z.strictObject({ days: z.number().min(0).default(7) }).prefault({}),
   environments: z
     .strictObject({ max_gib: z.number().min(0).default(20), command_ms: Ms.default(30 * MINUTE) })

@@ -94,6 +94,7 @@ async function open(
     }),
     least: toLimits(LEAST_LIMITS),
     most: toLimits(config.limits.most),
+    caps: { keepBytes: config.output.kept_bytes, spillBytes: config.output.spill_bytes },
     leaseMs: config.lease_ms,
     harness: config.sandbox_service.enabled,
     recordDays: config.records.days,

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { FolderSandbox } from "../../test/support/folder-sandbox.ts";
+import { CAPS, FolderSandbox } from "../../test/support/folder-sandbox.ts";
 import { callTool } from "./table.ts";
 import type { ToolResult, ToolState } from "./tool.ts";
 
@@ -29,6 +29,7 @@ async function run(
     state,
     timeoutMs,
     noOutputTimeoutMs: 0,
+    ...CAPS,
     outputBytes,
   });
   state = JSON.parse(JSON.stringify(result.state)) as ToolState; // JSON of the same type
@@ -243,6 +244,7 @@ test("a command that changes nothing gives the same state back, so that it is no
     state: same,
     timeoutMs: 20_000,
     noOutputTimeoutMs: 0,
+    ...CAPS,
     outputBytes: 1000,
   });
   expect(result.state).toBe(same);

@@ -3,9 +3,6 @@ import { difference, parseDeclarations, quoted, restored } from "./exported.ts";
 import { showOutput } from "./text.ts";
 import type { Tool, ToolCall, ToolState } from "./tool.ts";
 
-/** Kept of the output of one step for the record and for streams. */
-const KEEP_BYTES = 1 << 20;
-const SPILL_BYTES = 64 << 20;
 /** As much as a sandbox gives back of descriptor 9. */
 const STATE_BYTES = 256 << 10;
 
@@ -67,7 +64,7 @@ const SAVE = `{ builtin pwd; builtin printf '\\0'; builtin declare -px; builtin 
 const KEEP = `exec 199>&9 9>&-; trap ${quoted(SAVE)} EXIT`;
 
 function execute(command: string, stateless: boolean, call: ToolCall): Promise<ExecResult> {
-  const { sandbox, state, timeoutMs, noOutputTimeoutMs } = call;
+  const { sandbox, state, timeoutMs, noOutputTimeoutMs, keepBytes, spillBytes } = call;
   const { environment, preamble } = restored(sandbox.env, stateless ? {} : (state.exported ?? {}));
   const script = stateless ? `${READ}; ${RUN}` : `${READ}; ${KEEP}; ${preamble}${RUN}`;
   const cwd = stateless ? undefined : state.cwd;
@@ -78,8 +75,8 @@ function execute(command: string, stateless: boolean, call: ToolCall): Promise<E
     stdin: Buffer.from(command),
     timeoutMs,
     noOutputTimeoutMs,
-    keepBytes: KEEP_BYTES,
-    spillBytes: SPILL_BYTES,
+    keepBytes,
+    spillBytes,
     captureState: !stateless,
     repeats: true,
   });
@@ -116,12 +113,12 @@ function same(a: ToolState, b: ToolState): boolean {
 
 function render(
   result: ExecResult,
-  { sandbox, timeoutMs, noOutputTimeoutMs, outputBytes }: ToolCall,
+  { sandbox, timeoutMs, noOutputTimeoutMs, outputBytes, spillBytes }: ToolCall,
   { stateless, stateLost }: { readonly stateless: boolean; readonly stateLost: boolean },
 ): { readonly text: string; readonly cut: boolean } {
   const { text, cut } = showOutput(result.output, result.outputBytes, {
     limitBytes: outputBytes,
-    ...whereabouts(result),
+    ...whereabouts(result, spillBytes),
   });
   const asBefore = stateless ? "" : "; working directory and variables are as before it";
   const why = {
@@ -147,11 +144,10 @@ function render(
   return { text: `${text}${separator}${lines}`, cut };
 }
 
-function whereabouts({ spillPath, outputBytes }: ExecResult): { readonly where?: string } {
+function whereabouts({ spillPath, outputBytes }: ExecResult, spillBytes: number): { readonly where?: string } {
   if (spillPath === undefined) return {};
-  return {
-    where: `${outputBytes > SPILL_BYTES ? `the first ${SPILL_BYTES >> 20} MiB are` : "all of it is"} in ${spillPath}`,
-  };
+  const size = spillBytes < 1 << 20 ? `${spillBytes} bytes` : `${Math.floor(spillBytes / (1 << 20))} MiB`;
+  return { where: `${outputBytes > spillBytes ? `the first ${size} are` : "all of it is"} in ${spillPath}` };
 }
 
 function ending({ exitCode, signal }: ExecResult): readonly string[] {

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { FolderSandbox } from "../../test/support/folder-sandbox.ts";
+import { CAPS, FolderSandbox } from "../../test/support/folder-sandbox.ts";
 import { callTool } from "./table.ts";
 import type { ToolResult, ToolState } from "./tool.ts";
 
@@ -19,7 +19,7 @@ afterEach(async () => {
 });
 
 async function edit(args: Record<string, unknown>, outputBytes = 16_384): Promise<ToolResult> {
-  const call = { sandbox, state, timeoutMs: 20_000, noOutputTimeoutMs: 0, outputBytes };
+  const call = { sandbox, state, timeoutMs: 20_000, noOutputTimeoutMs: 0, ...CAPS, outputBytes };
   const result = await callTool(["str_replace_editor"], "str_replace_editor", JSON.stringify(args), call);
   state = JSON.parse(JSON.stringify(result.state)) as ToolState; // JSON of the same type
   return result;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { FolderSandbox } from "../../test/support/folder-sandbox.ts";
+import { CAPS, FolderSandbox } from "../../test/support/folder-sandbox.ts";
 import { feedbackAfterTurn } from "./feedback.ts";
 import { callTool, isSubmit, schemasOf } from "./table.ts";
 
@@ -14,7 +14,14 @@ afterEach(async () => {
 });
 
 const call = (offered: readonly string[], name: string, json: string) =>
-  callTool(offered, name, json, { sandbox, state: {}, timeoutMs: 20_000, noOutputTimeoutMs: 0, outputBytes: 1000 });
+  callTool(offered, name, json, {
+    sandbox,
+    state: {},
+    timeoutMs: 20_000,
+    noOutputTimeoutMs: 0,
+    ...CAPS,
+    outputBytes: 1000,
+  });
 
 test("an unknown tool, or one that is not offered, is an observation that names the tools", async () => {
   for (const name of ["python", "", "__proto__", "str_replace_editor"])

@@ -25,7 +25,15 @@ export interface StepSandbox {
   ): Promise<{ readonly failure?: string }>;
 }
 
-export interface ToolCall {
+/** How much of a command's output is kept: the server's setting, the same for every call. */
+export interface OutputCaps {
+  /** For the record and for streams: head and tail. */
+  readonly keepBytes: number;
+  /** Of a longer output, in a file in the sandbox. */
+  readonly spillBytes: number;
+}
+
+export interface ToolCall extends OutputCaps {
   readonly sandbox: StepSandbox;
   readonly state: ToolState;
   /** The step's effective time-out and caps. */

@@ -8,6 +8,7 @@ import type { Catalog } from "../tasks/catalog.ts";
 import { refuseUnmet } from "../tasks/needs.ts";
 import type { Task } from "../tasks/task.ts";
 import { schemasOf } from "../tools/table.ts";
+import type { OutputCaps } from "../tools/tool.ts";
 import { attemptDigest, effectiveLimits, newSandboxId, specFor } from "./creation.ts";
 import { openLedger, post } from "./ledger.ts";
 import type { Judge } from "./life.ts";
@@ -26,6 +27,7 @@ export interface BirthParts {
   readonly slots: Admission;
   readonly gradingSlots: Admission;
   readonly judge: Judge;
+  readonly caps: OutputCaps;
   readonly store: Store;
   readonly defaults: TrajectoryLimits;
   readonly least: TrajectoryLimits;
@@ -82,8 +84,8 @@ export class Births {
   }
 
   /** Takes hold of a trajectory whose journal and sandbox an earlier server left. */
-  readopt(parts: Omit<TrajectoryParts, "judge" | "freed" | "failed" | "over">): Trajectory {
-    const { slots, environments, judge, failed } = this.#parts;
+  readopt(parts: Omit<TrajectoryParts, "judge" | "caps" | "freed" | "failed" | "over">): Trajectory {
+    const { slots, environments, judge, caps, failed } = this.#parts;
     const { environment, call } = parts.ledger.created;
     const lease = parts.sandbox ? slots.adopt({ pool: call.pool, key: call.attemptId }) : undefined;
     environments.acquire(environment.key);
@@ -91,7 +93,7 @@ export class Births {
       lease?.release();
       environments.release(environment.key);
     };
-    return new Trajectory({ ...parts, judge, freed, failed, over: this.#over });
+    return new Trajectory({ ...parts, judge, caps, freed, failed, over: this.#over });
   }
 
   async #prepared(
@@ -128,7 +130,7 @@ export class Births {
     sandbox: Sandbox,
     times: { arrived: number; admitted: number; prepared: number; freed: () => void },
   ): Promise<Trajectory> {
-    const { store, judge, backend, warm, failed } = this.#parts;
+    const { store, judge, caps, backend, warm, failed } = this.#parts;
     const now = performance.now();
     const created: Created = {
       type: "created",
@@ -157,7 +159,17 @@ export class Births {
       const journal = store.open(created.id);
       const ledger = openLedger(created);
       post(ledger, created, journal.append(created));
-      return new Trajectory({ ledger, journal, sandbox, task, judge, freed: times.freed, failed, over: this.#over });
+      return new Trajectory({
+        ledger,
+        journal,
+        sandbox,
+        task,
+        judge,
+        caps,
+        freed: times.freed,
+        failed,
+        over: this.#over,
+      });
     } catch (error) {
       store.remove(created.id);
       await warm.discard(sandbox);

@@ -2,6 +2,7 @@ import type { Environment } from "../environments/environment.ts";
 import type { Grade } from "../grading/grade.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Task } from "../tasks/task.ts";
+import type { OutputCaps } from "../tools/tool.ts";
 import type { Meter } from "./budget.ts";
 import type { Position } from "./journal.ts";
 import type { Ledger } from "./ledger.ts";
@@ -43,6 +44,7 @@ export interface Life {
   readonly meter: Meter;
   readonly task: Task;
   readonly judge: Judge;
+  readonly caps: OutputCaps;
   /** Fires when the trajectory is ended: kills what runs. */
   readonly ending: AbortSignal;
   /** Undefined once it is given back. */

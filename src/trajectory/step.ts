@@ -108,6 +108,7 @@ async function run(life: Life, intent: StepIntent, work: StepWork): Promise<Step
     timeoutMs,
     noOutputTimeoutMs: limits.noOutputMs,
     outputBytes: limits.outputBytes,
+    ...life.caps,
   };
   const result = life.ledger.broken
     ? brokenResult(life)

@@ -49,6 +49,7 @@ function withSandbox(dispose: () => Promise<void>, parts: Partial<TrajectoryPart
     journal: new Journal(join(folder, "journal.jsonl"), new Syncer()),
     sandbox: { dispose } as Sandbox, // nothing else of it is asked for
     task: Task.parse(someTask()),
+    caps: { keepBytes: 1, spillBytes: 0 },
     judge: { excess: undefined, takeSubmission: unasked, judge: unasked },
     freed: () => undefined,
     failed: () => undefined,

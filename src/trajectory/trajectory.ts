@@ -1,6 +1,7 @@
 import { isFault, SandlotError } from "../errors.ts";
 import type { OutputChunk, Sandbox } from "../sandbox/sandbox.ts";
 import type { Task } from "../tasks/task.ts";
+import type { OutputCaps } from "../tools/tool.ts";
 import { Meter, spent } from "./budget.ts";
 import { Calls, type Fence } from "./calls.ts";
 import { draining } from "./draining.ts";
@@ -33,6 +34,7 @@ export interface TrajectoryParts {
   readonly sandbox: Sandbox | undefined;
   readonly task: Task;
   readonly judge: Judge;
+  readonly caps: OutputCaps;
   /** Called once when the sandbox is gone: frees slot and environment. */
   readonly freed: () => void;
   /** Told when the sandbox could not be removed. */
@@ -64,7 +66,7 @@ export class Trajectory {
   #gone: Promise<void> | undefined;
   #left = false;
 
-  constructor({ ledger, journal, sandbox, task, judge, freed, failed, over }: TrajectoryParts) {
+  constructor({ ledger, journal, sandbox, task, judge, caps, freed, failed, over }: TrajectoryParts) {
     this.id = ledger.created.id;
     this.#leaseMs = ledger.created.leaseMs;
     this.#leaseEnds = performance.now() + this.#leaseMs;
@@ -79,6 +81,7 @@ export class Trajectory {
       meter: new Meter(ledger),
       task,
       judge,
+      caps,
       ending: this.#abort.signal,
       sandbox,
       running: undefined,

@@ -265,6 +265,24 @@ def test_a_cut_stream_goes_on_where_it_was_also_when_the_command_is_over(shared:
     asyncio.run(play())
 
 
+def test_how_much_of_an_output_is_kept_and_spilled_is_a_setting(own: Server) -> None:
+    own.config += "output: { kept_bytes: 4096, spill_bytes: 8192 }\n"
+    own.start()
+
+    async def play() -> None:
+        async with sandlot.connect(own.address) as client, client.trajectory(TASK) as t:
+            result = await t.bash("seq 10000")
+            assert (result.output_bytes, result.output_truncated) == (48894, True)
+            assert result.text.startswith("1\n2\n") and result.text.endswith("10000\n")
+            assert f"the first 8192 bytes are in {result.spill_path}" in result.text
+            assert (await t.bash(f"wc -c < {result.spill_path}")).text == "8192\n"
+            kept = [line async for line in client.record(t.id)]
+            output = next(line["output"] for line in kept if line["type"] == "result")
+            assert sum(len(text) for _, _, text in output) <= 4096
+
+    asyncio.run(play())
+
+
 def test_prompt_tools_and_limits_come_with_the_trajectory(shared: Server) -> None:
     async def play() -> None:
         async with sandlot.connect(shared.address) as client:

@@ -4,7 +4,10 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs
 import { constants, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { ExecOptions, ExecResult, FileContent } from "../../src/sandbox/sandbox.ts";
-import type { StepSandbox } from "../../src/tools/tool.ts";
+import type { OutputCaps, StepSandbox } from "../../src/tools/tool.ts";
+
+/** What a server keeps of the output when its settings do not say. */
+export const CAPS: OutputCaps = { keepBytes: 1 << 20, spillBytes: 64 << 20 };
 
 /** Real processes and files in a temporary folder, without isolation, for tests of tools with tame commands. Dispose removes the folder. */
 export class FolderSandbox implements StepSandbox, AsyncDisposable {

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { FolderSandbox } from "../../../test/support/folder-sandbox.ts";
+import { CAPS, FolderSandbox } from "../../../test/support/folder-sandbox.ts";
 import { callTool, isSubmit } from "../table.ts";
 import type { ToolResult } from "../tool.ts";
 
@@ -26,6 +26,7 @@ const call = (name: string, args: object): Promise<ToolResult> =>
     state: {},
     timeoutMs: 20_000,
     noOutputTimeoutMs: 0,
+    ...CAPS,
     outputBytes: 4000,
   });
 
