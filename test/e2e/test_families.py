@@ -12,6 +12,7 @@ import sandlot
 from bundled import applied
 from conftest import ISOLATED, _end_all, _folder, base_config
 from server import Server
+from test_hidden import nothing_in, scan, told
 
 pytestmark = pytest.mark.skipif(not ISOLATED, reason="the scripts of the families name absolute paths: they need the oci backend, which needs root here")
 
@@ -56,6 +57,44 @@ def test_a_fix_that_also_edits_the_hidden_tests_gets_1_where_its_family_puts_the
     # Multi-SWE-bench applies both patches as one, SWE-smith where its tests are already.
     for task_id in ("acme__stock-7", families.SMITH):
         assert asyncio.run(play(task_id)).reward == 0.0
+
+
+# The fix, the hidden tests and what runs and reads them, of every family; none of it is in the repository that an agent gets.
+SECRETS = [
+    families.HIDDEN,
+    "return sum(counts.values())",
+    'assert total({"nut": 2, "bolt": 3}) == 5',
+    "assert total({'nut': 2, 'bolt': 3}) == 5",
+    "test_still_fails",
+    "r2e_tests",
+    "Start Test Output",
+    "EOF_114329324912",
+    "EOF_OF_TESTS",
+    "/logs/verifier",
+    *(line for line in (families.PRO_PARSER + families.PARSER).splitlines() if len(line) > 20),
+]
+
+
+@pytest.mark.parametrize("played", families.ALL, ids=lambda one: one.task_id)
+def test_a_policy_finds_nothing_of_the_answers_of_any_family_before_during_and_after_a_look_at_its_work(server: Server, played: families.Played) -> None:
+    async def play() -> None:
+        async with sandlot.connect(server.address) as client, client.trajectory(played.task_id, limits={"command_ms": 60_000}) as t:
+            before = nothing_in((await t.bash(scan(SECRETS, "once"))).text, SECRETS)
+            assert before["files"] > 5 and before["objects"] > 3, "it looked at something"
+            await t.bash(applied(families.WRONG))
+            await t.bash(f"({scan(SECRETS, 'watch')}) > /tmp/watched 2>&1 & until [ -e /tmp/watching ]; do sleep 0.01; done")
+            look = await t.grade()
+            assert (look.reward, look.outcome) == (0.0, "UNRESOLVED")
+            await t.bash("touch /tmp/stop-watching; until [ -s /tmp/watched ]; do sleep 0.05; done; rm /tmp/stop-watching")
+            assert nothing_in((await t.bash("cat /tmp/watched")).text, SECRETS)["rounds"] > 1
+            nothing_in((await t.bash(scan(SECRETS, "once"))).text, SECRETS)
+            said = [repr(t.messages), repr(t.tools), repr(look), repr(await t.submit())]
+            said += [repr(await client.task(played.task_id)), repr(await client.get_trajectory(t.id))]
+            said += [json.dumps(line) async for line in client.record(t.id)]
+            said.append(repr([event async for event in client.prepare([played.task_id])]))
+            assert told(SECRETS, *said) == []
+
+    asyncio.run(play())
 
 
 def test_a_row_that_needs_an_image_is_listed_and_refused_at_play_with_the_name_of_what_is_missing(own: Server) -> None:
