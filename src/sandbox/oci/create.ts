@@ -67,7 +67,7 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
     cgroups: ground.cgroups,
     binds,
     views: spec.views.map((view, at) => ({ source: viewRoot(places, at), target: view.at })),
-    masked: maskedPaths(ground.hide, [...binds, ...spec.binds]),
+    masked: maskedPaths(ground.hide, binds, spec.binds),
     openFilesMax: ground.openFilesMax,
   });
   writeFileSync(places.config, JSON.stringify(config));
@@ -183,11 +183,11 @@ function makeMountPoint(points: string, { source, target }: Bind): void {
   if (!found.isDirectory()) writeFileSync(path, "");
 }
 
-/** Where what is hidden would show inside, through a folder that is bound from the host. */
-function maskedPaths(hide: readonly string[], binds: readonly Bind[]): string[] {
+/** Where what is hidden would show inside through a folder that is bound from the host, unless it is what a spec itself binds. */
+function maskedPaths(hide: readonly string[], host: readonly Bind[], own: readonly Bind[]): string[] {
+  const shows = (hidden: string) => (bind: Bind) =>
+    hidden.startsWith(`${bind.source}/`) || (hidden === bind.source && !own.includes(bind));
   return hide.flatMap((hidden) =>
-    binds
-      .filter((bind) => hidden === bind.source || hidden.startsWith(`${bind.source}/`))
-      .map((bind) => `${bind.target}${hidden.slice(bind.source.length)}`),
+    [...host, ...own].filter(shows(hidden)).map(({ source, target }) => `${target}${hidden.slice(source.length)}`),
   );
 }

@@ -39,6 +39,10 @@ const Row = z
     /** Ours: what `run_tests.sh` of the image holds. */
     run_tests: z.string().min(1).nullish(),
   })
+  .refine(({ setup, repository }) => !setup || Boolean(repository), {
+    error: "expected a path, for a row with setup names no owner of its repository",
+    path: ["repository"],
+  })
   .refine(({ expected_output_json }) => Object.keys(expected_output_json).length > 0, {
     error: "expected at least one test",
     path: ["expected_output_json"],

@@ -12,12 +12,21 @@ import { type Profile, profileOf } from "./swe-smith-profiles.ts";
  */
 export const sweSmith: RowReader = {
   family: "swe-smith",
-  claims: (row) => "instance_id" in row && "image_name" in row && !("base_commit" in row) && !("install_config" in row),
+  claims: (row) =>
+    "instance_id" in row &&
+    "image_name" in row &&
+    !("install_config" in row) &&
+    (!("base_commit" in row) || isCopy(row)),
   read(row, origin) {
     const read = check(Row, row);
     return read.ok ? check(Task, taskFields(read.value, origin)) : read;
   },
 };
+
+/** Its tasks are made in copies of repositories below one owner. */
+function isCopy(row: object): boolean {
+  return "repo" in row && typeof row.repo === "string" && row.repo.startsWith("swesmith/");
+}
 
 const Row = z.object({
   instance_id: TaskId,

@@ -26,6 +26,10 @@ describe("the rule of SWE-rebench V2", () => {
     },
   );
 
+  it("reads a log as text, with any line ends", () => {
+    expect(judged("\rPASSED t.py::a\r\nPASSED t.py::b\r").resolved).toBe(true);
+  });
+
   it("takes an expected failure for no status at all", () => {
     expect(judged("PASSED t.py::a\nXFAIL t.py::a\nPASSED t.py::b").resolved).toBe(true);
   });

@@ -1,7 +1,7 @@
 import { NO_INSTANCE, type Parser, startsWithAny, UnparsableLog } from "../parsers/parser.ts";
 import { parsePytest4, parsePytestOptions4 } from "../parsers/pytest.ts";
 import { PARSERS_4 } from "../parsers.ts";
-import { SPACE, strip } from "../python-text.ts";
+import { SPACE, strip, universalNewlines } from "../python-text.ts";
 import { conclude, noVerdict } from "../swebench-log.ts";
 import type { Expectation, Verdict } from "../verdict.ts";
 import { JSON_PARSERS } from "./json-statuses.ts";
@@ -10,7 +10,9 @@ import { pytestV2 } from "./pytest-v2.ts";
 /** The rule of SWE-rebench V2: `scripts/eval.py` at c71902a. The whole log is read; every expected test must have passed, times in names aside. */
 export function judgeSweRebenchV2(log: string, expectation: Expectation, parse: Parser): Verdict {
   try {
-    const statuses = new Map([...parse(log, NO_INSTANCE)].map(([test, status]) => [withoutTimes(test), status]));
+    const statuses = new Map(
+      [...parse(universalNewlines(log), NO_INSTANCE)].map(([test, status]) => [withoutTimes(test), status]),
+    );
     const statusOf = (test: string) => statuses.get(withoutTimes(test));
     const passed = (status: string | undefined) => status === "PASSED";
     return conclude(statuses, expectation, { statusOf, failToPass: passed, passToPass: passed });
