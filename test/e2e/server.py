@@ -32,6 +32,8 @@ class Server:
     tasks: list[Path] = field(default_factory=list)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    command: list[str] = field(default_factory=lambda: [*CLI])
+    """What starts it, from the repository's root."""
     token: str | None = None
     """For those who clean up behind a test."""
 
@@ -61,7 +63,7 @@ class Server:
             arguments += ["--tasks", str(path)]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [CLI[0], *preload, *CLI[1:], *arguments],
+                [self.command[0], *preload, *self.command[1:], *arguments],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -6,7 +6,7 @@ import pytest
 from fake import Fake, bare, fault, trajectory
 
 import sandlot
-from sandlot._gen import trajectory_pb2
+from sandlot._gen import grade_pb2, trajectory_pb2
 
 FAULTS = [
     ("invalid", "INVALID_ARGUMENT", sandlot.InvalidError),
@@ -53,7 +53,7 @@ async def test_an_error_without_details_is_typed_by_its_status(fake: Fake, code,
 async def test_ended_brings_the_summary_with_its_grade_and_pickles(fake: Fake):
     over = trajectory("a")
     over.state, over.ending = trajectory_pb2.STATE_ENDED, trajectory_pb2.ENDING_LEASE
-    over.grade.reward = 0
+    over.grade.reward, over.grade.validity = 0, grade_pb2.VALIDITY_VALID
     ended = fault("ended", "FAILED_PRECONDITION", trajectory_pb2.TrajectoryEnded(trajectory=over))
     fake.on("Execute", ended)
     async with sandlot.connect(fake.address) as client, client.trajectory("task") as t:
