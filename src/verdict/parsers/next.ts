@@ -1,5 +1,5 @@
 import { pythonPattern } from "../python-pattern.ts";
-import { afterLast, eachLine, skipSpace, strip } from "../python-text.ts";
+import { afterLast, eachLine, isSpace, skipSpace, strip } from "../python-text.ts";
 import type { Instance } from "../verdict.ts";
 import { ANSI } from "./ansi.ts";
 import type { Parser } from "./parser.ts";
@@ -47,17 +47,43 @@ function withoutAssertions(log: string): string {
   return kept.join("") + log.slice(from);
 }
 
-const SUITE = pythonPattern(String.raw`Running:(.*)\)\n\n\n\s\s(.*)\n`, "g");
 const FAILURE = pythonPattern(String.raw`^\s{4}\d+\)\s(.*)`, "gm");
 const SUCCESS = pythonPattern(String.raw`^\s{4}✓\s(.*)\(`, "gm");
 
 function inCypress(log: string): Map<string, string> {
   const statuses = new Map<string, string>();
-  const suites = [...log.matchAll(SUITE)];
-  for (const [index, suite] of suites.entries()) {
-    const results = log.slice(suite.index + suite[0].length, suites[index + 1]?.index);
-    for (const [, test = ""] of results.matchAll(FAILURE)) statuses.set(`${suite[2]}: ${strip(test)}`, "FAILED");
-    for (const [, test = ""] of results.matchAll(SUCCESS)) statuses.set(`${suite[2]}: ${strip(test)}`, "PASSED");
+  const suites = [...suitesIn(log)];
+  for (const [index, { name, end }] of suites.entries()) {
+    const results = log.slice(end, suites[index + 1]?.start);
+    for (const [, test = ""] of results.matchAll(FAILURE)) statuses.set(`${name}: ${strip(test)}`, "FAILED");
+    for (const [, test = ""] of results.matchAll(SUCCESS)) statuses.set(`${name}: ${strip(test)}`, "PASSED");
   }
   return statuses;
+}
+
+interface Suite {
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+const RUNNING = "Running:";
+const GAP = 5;
+
+/** `Running\:(.*)\)\n{3}\s{2}(.*)\n`: a line that ends in `)`, two empty ones, and the suite's name behind two white spaces. */
+function* suitesIn(log: string): Generator<Suite> {
+  let from = 0;
+  for (let start = log.indexOf(RUNNING); start !== -1; start = log.indexOf(RUNNING, from)) {
+    const line = log.indexOf("\n", start);
+    const name = line + GAP;
+    const end = line === -1 ? -1 : log.indexOf("\n", name);
+    if (end === -1) return;
+    const isSuite =
+      line > start + RUNNING.length &&
+      log.startsWith(")\n\n\n", line - 1) &&
+      isSpace(log[line + 3]) &&
+      isSpace(log[line + 4]);
+    from = isSuite ? end + 1 : line + 1;
+    if (isSuite) yield { name: log.slice(name, end), start, end: end + 1 };
+  }
 }
