@@ -6,8 +6,8 @@ export const SPACE = "\\t\\n\\v\\f\\r \\x1c-\\x1f\\x85\\xa0\\u1680\\u2000-\\u200
 /** `\w` of `re`, as the inside of a character class; needs the flag `u`. `\d` is `\p{Nd}`. */
 export const WORD_CHARACTER = "\\p{L}\\p{N}_";
 
-const SPACES = new Set("\t\n\v\f\r \x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000");
-for (let code = 0x2000; code <= 0x200a; code += 1) SPACES.add(String.fromCharCode(code));
+const ASCII_SPACES = new Set("\t\n\v\f\r \x1c\x1d\x1e\x1f");
+const OTHER_SPACE = /[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
 /** `bytes.decode("utf-8", errors="replace")`: a byte order mark stays. */
 export function decodeUtf8(bytes: Uint8Array): string {
@@ -24,10 +24,25 @@ export function decodeStrictly(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** What reading a file in text mode does to line ends. */
+/** What reading a file in text mode does to line ends. In place, since a log can be 64 MiB of them. */
 export function universalNewlines(text: string): string {
-  return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
+  if (!text.includes("\r")) return text;
+  const encoding = /^[\0-\xff]*$/.test(text) ? "latin1" : "utf16le";
+  const bytes = Buffer.alloc(encoding === "latin1" ? text.length : 2 * text.length);
+  bytes.write(text, encoding);
+  const units = encoding === "latin1" ? bytes : new Uint16Array(bytes.buffer);
+  let length = 0;
+  for (let at = 0; at < units.length; at += 1) {
+    const unit = units[at] ?? 0;
+    if (unit === CR && units[at + 1] === LF) continue;
+    units[length] = unit === CR ? LF : unit;
+    length += 1;
+  }
+  return bytes.toString(encoding, 0, length * units.BYTES_PER_ELEMENT);
 }
+
+const CR = 0x0d;
+const LF = 0x0a;
 
 /** `text.split()`; of a long text the first `most` words can be enough. */
 export function words(text: string, most = Number.POSITIVE_INFINITY): readonly string[] {
@@ -50,7 +65,8 @@ export function skipSpace(text: string, from: number): number {
 }
 
 export function isSpace(character: string | undefined): boolean {
-  return character !== undefined && SPACES.has(character);
+  if (character === undefined) return false;
+  return character < "\x7f" ? ASCII_SPACES.has(character) : OTHER_SPACE.test(character);
 }
 
 /** `text.strip()`. */

@@ -93,5 +93,7 @@ const CONTROL = /[\x01-\x1f]/g;
 
 /** Lines without colours and control characters. */
 export function eachPlainLine(log: string, visit: (line: string) => void): void {
-  eachLine(log, (line) => visit(line.replace(COLOUR, "").replace(CONTROL, "")));
+  eachLine(log, (line) => {
+    if (line !== "") visit(line.replace(COLOUR, "").replace(CONTROL, ""));
+  });
 }
