@@ -13,7 +13,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from prepare import row, write
-from scripted import ScriptedModel, make_tokenizer
+from scripted import Before, ScriptedModel, loaded, make_tokenizer
 from transformers import AutoTokenizer
 from verl import DataProto
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
@@ -25,7 +25,7 @@ EXAMPLE = Path(__file__).resolve().parents[5] / "examples/verl"
 
 class Verl:
     """
-    The example's configuration over a tokenizer of bytes. `settings` go over those of agent_loop.yaml, `overrides` over
+    The example's configuration over a tokenizer of bytes. `settings` go over those of agent_loop.yaml and tool_config.yaml, `overrides` over
     those of the trainer.
     """
 
@@ -35,17 +35,23 @@ class Verl:
         self.overrides: list[str] = []
         self.settings: dict[str, Any] = {}
         self.agent = "sandlot"
+        self.before: Before | None = None
         self.model: ScriptedModel | None = None
 
     def config(self) -> DictConfig:
         """Bytes are more tokens than words are, so the lengths are greater; nothing else of the example changes."""
-        loops = self.folder / "agent_loop.yaml"
-        blocks = yaml.safe_load((EXAMPLE / "agent_loop.yaml").read_text())
+        loops, tools = self.folder / "agent_loop.yaml", self.folder / "tool_config.yaml"
+        blocks = yaml.safe_load((EXAMPLE / loops.name).read_text())
         blocks[0]["sandlot"].update(self.settings)
         loops.write_text(yaml.safe_dump(blocks))
+        configured = yaml.safe_load((EXAMPLE / tools.name).read_text())
+        for tool in configured["tools"]:
+            tool["config"].update(self.settings)
+        tools.write_text(yaml.safe_dump(configured))
         overrides = [
             f"actor_rollout_ref.model.path={self.folder / 'model'}",
             f"actor_rollout_ref.rollout.agent.agent_loop_config_path={loops}",
+            f"actor_rollout_ref.rollout.multi_turn.tool_config_path={tools}",
             f"actor_rollout_ref.rollout.agent.default_agent_loop={self.agent}",
             "actor_rollout_ref.rollout.calculate_log_probs=True",
             "data.max_prompt_length=12000",
@@ -69,7 +75,7 @@ class Verl:
         return DataProto.from_single_dict(collate_fn([data[number] for number in range(len(plays))]))
 
     def worker(self, config: DictConfig) -> AgentLoopWorker:
-        self.model = ScriptedModel(self.folder / "model", self.policies)
+        self.model = ScriptedModel(self.folder / "model", self.policies, self.before)
         return AgentLoopWorker(config, self.model, None, None)
 
     def play(self, *plays: tuple[str, str], change: Change | None = None) -> DataProto:
@@ -85,7 +91,7 @@ class Verl:
         return [self.decoded(ids[mask.bool()]) for ids, mask in zip(out.batch["responses"], masks, strict=True)]
 
     def decoded(self, ids: Any) -> str:
-        return str(AutoTokenizer.from_pretrained(self.folder / "model").decode(ids))
+        return str(loaded(self.folder / "model").decode(ids))
 
     async def _rows(self, plays: Sequence[tuple[str, str]], change: Change | None) -> list[dict[str, Any]]:
         rows = []

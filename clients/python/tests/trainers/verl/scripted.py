@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+Before = Callable[[int], Awaitable[None]]
 END = "<|endoftext|>"
 TURN = "<|assistant|>"
 
@@ -47,20 +50,30 @@ class ScriptedModel:
     stands where verl has the client of its inference servers. No dataclass: hydra would make a configuration of it.
     """
 
-    def __init__(self, folder: Path, policies: dict[str, list[str]]) -> None:
+    def __init__(self, folder: Path, policies: dict[str, list[str]], before: Before | None = None) -> None:
+        """`before` is awaited ahead of each message, with its number from 1."""
         self.folder = folder
         self.policies = policies
+        self.before = before
         self.asked: list[str] = []
 
     async def generate(self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any) -> Any:
         from verl.workers.rollout.replica import TokenOutput
 
-        tokenizer = AutoTokenizer.from_pretrained(self.folder)
+        tokenizer = loaded(self.folder)
         prompt = tokenizer.decode(prompt_ids)
         self.asked.append(prompt)
         name = re.search(r"policy=([\w-]+)", prompt)
         assert name, f"no policy in {prompt[:300]!r}"
         messages = self.policies[name[1]]
-        text = messages[min(prompt.count(TURN) - 1, len(messages) - 1)]
+        number = prompt.count(TURN)
+        if self.before is not None:
+            await self.before(number)
+        text = messages[min(number, len(messages)) - 1]
         ids = tokenizer.encode(text, add_special_tokens=False) + [tokenizer.eos_token_id]
         return TokenOutput(token_ids=ids, log_probs=[-0.5] * len(ids), stop_reason="completed", extra_fields={"min_global_steps": 1, "max_global_steps": 1})
+
+
+@cache
+def loaded(folder: Path) -> Any:
+    return AutoTokenizer.from_pretrained(folder)

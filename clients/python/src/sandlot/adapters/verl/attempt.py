@@ -135,7 +135,7 @@ class Attempt:
         }
 
     def _seen(self, result: sandlot.Result) -> str:
-        self._steps += result.kind != "DONE"
+        self._steps = max(self._steps, result.step)
         self._tool_errors += result.kind == "TOOL_ERROR"
         self._out_of_budget = self._out_of_budget or result.truncated
         self._terminated = self._terminated or result.terminated
