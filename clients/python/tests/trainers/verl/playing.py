@@ -66,13 +66,17 @@ class Verl:
         return config
 
     def batch(self, config: DictConfig, plays: Sequence[tuple[str, str]], change: Change | None = None) -> DataProto:
-        """One row per (task, policy), written by the example's script and read by verl."""
+        """One row per (task, policy), as a worker of verl gets them."""
+        return DataProto.from_single_dict(collate_fn(self.samples(config, plays, change)))
+
+    def samples(self, config: DictConfig, plays: Sequence[tuple[str, str]], change: Change | None = None) -> list[dict[str, Any]]:
+        """Written by the example's script and read by verl's data set."""
         write(asyncio.run(self._rows(plays, change)), self.folder / "train.parquet")
         tokenizer = AutoTokenizer.from_pretrained(self.folder / "model")
         tokenizer.chat_template = config.actor_rollout_ref.model.custom_chat_template
         data = RLHFDataset(data_files=[config.data.train_files], tokenizer=tokenizer, config=config.data, processor=None)
         assert len(data) == len(plays), "no prompt was filtered out"
-        return DataProto.from_single_dict(collate_fn([data[number] for number in range(len(plays))]))
+        return [data[number] for number in range(len(plays))]
 
     def worker(self, config: DictConfig) -> AgentLoopWorker:
         self.model = ScriptedModel(self.folder / "model", self.policies, self.before)

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def test_an_attempt_whose_sandbox_was_killed_by_the_host_is_made_again(verl: Ver
             async with sandlot.connect(shared.address) as client:
                 (one,) = [one async for one in client.list_trajectories() if one.state != "ENDED"]
             for pid in [pid for pid in os.listdir("/proc") if pid.isdigit() and one.id in control_group(pid)]:
-                os.kill(int(pid), signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
 
     happens(verl, 2, killed)
     out = verl.play(GOLD)

@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
+from bundled import task_file
 from conftest import OTHER, TASK, living
 from playing import Verl, rewards
 from server import Server
 from verl.experimental.agent_loop import AgentLoopManager
+from verl.utils.dataset.rl_dataset import collate_fn
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +42,35 @@ def test_64_trajectories_over_two_workers_get_their_rewards(verl: Verl, shared: 
     assert sorted(out.meta_info["reward_extra_keys"])[:2] == ["acc", "infra_failed"]
     assert out.non_tensor_batch["infra_failed"].sum() == 0
     assert not living(shared)
+
+
+def test_the_v1_trainer_gets_no_row_for_a_sample_without_a_verdict(verl: Verl, own: Server, cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    tq = pytest.importorskip("transfer_queue", reason="this verl has no V1 trainer")
+    from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
+    from verl.utils import tensordict_utils
+
+    own.tasks.append(task_file(own.folder, "broken", environment={"baseCommit": "0" * 40}))
+    own.start()
+    monkeypatch.setenv("SANDLOT_SERVER", own.address)
+    verl.settings["server"] = own.address
+    verl.overrides += ["actor_rollout_ref.rollout.agent.num_workers=1", "transfer_queue.backend.SimpleStorage.num_data_storage_units=1"]
+    config = verl.config()
+    rows = verl.samples(config, [(TASK, f"gold-{TASK}"), ("broken", "empty"), (TASK, "wrong")])
+    verl.worker(config)
+    tq.init(config.transfer_queue)
+    try:
+        manager = AgentLoopManagerTQ.create(config, verl.model, None, [])
+        uids = ["gold", "broken", "wrong"]
+        batch = tensordict_utils.get_tensordict({**collate_fn(rows), "uid": np.array(uids, dtype=object)})
+        tensordict_utils.assign_non_tensor_data(batch, "global_steps", 1)
+        tq.kv_batch_put(keys=uids, partition_id="train", tags=[{"is_prompt": True, "status": "pending", "global_steps": 1}] * 3)
+        manager.generate_sequences(batch)
+        Server.wait_until(lambda: all(tq.kv_list("train")["train"][uid]["status"] in ("finished", "failure") for uid in uids), "every prompt to be over", 120)
+        tags = tq.kv_list("train")["train"]
+        assert {uid: tags[uid]["status"] for uid in uids} == dict.fromkeys(uids, "finished")
+        kept = sorted(set(tags) - set(uids))
+        assert kept == ["gold_0_0", "gold_1_0", "wrong_0_0", "wrong_1_0"], "two rollouts of each, none of the broken task"
+        data = tq.kv_batch_get(keys=kept, partition_id="train", select_fields=["rm_scores"])
+        assert [scores.sum().item() for scores in data["rm_scores"].unbind()] == [1, 1, 0, 0]
+    finally:
+        tq.close()

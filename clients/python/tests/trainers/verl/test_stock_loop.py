@@ -24,7 +24,7 @@ def stock(verl: Verl) -> Verl:
     """By one line of the data set (`agent_name`) and two of the configuration."""
     verl.agent = "tool_agent"
     verl.overrides += [
-        f"reward.custom_reward_function.path={reward.__file__}",
+        "reward.custom_reward_function.path=pkg://sandlot.adapters.verl.reward",
         "reward.custom_reward_function.name=compute_score",
         "actor_rollout_ref.rollout.multi_turn.max_tool_response_length=1500",
     ]
