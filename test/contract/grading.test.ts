@@ -1,35 +1,18 @@
-import { randomBytes } from "node:crypto";
-import { access, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Grade } from "../../src/grading/grade.ts";
 import { Grader } from "../../src/grading/grader.ts";
-import { openBackend } from "../../src/sandbox/open.ts";
 import type { Backend, ExecResult, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { WarmPool } from "../../src/sandbox/warm.ts";
-import { Judge } from "../../src/verdict/judge-in-worker.ts";
-import { type GradedTask, HIDDEN, makeGradedTask } from "../support/graded-task.ts";
-import { leaveOut } from "../support/required.ts";
+import { type GradedTask, HIDDEN } from "../support/graded-task.ts";
+import { canGrade, type GradingPlace, openGradingPlace } from "../support/grading-place.ts";
 
-const RUNNER = resolve(import.meta.dirname, "../../runner/sandlot-runner");
-const runnable =
-  process.getuid?.() === 0 &&
-  (await access(RUNNER).then(
-    () => true,
-    () => false,
-  ));
-if (!runnable) leaveOut("grading in sandboxes", "oci", "it needs root and runner/sandlot-runner (scripts/setup)");
-
-const LIMITS = { memoryMiB: 512, cpuMilli: 1000, pids: 256, diskMiB: 1024 };
+const runnable = await canGrade("grading in sandboxes");
 const signal = new AbortController().signal;
 const FIX = "sed -i 's/abs(a) + abs(b)/a + b/' calc.py";
 
 describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () => {
-  const instance = randomBytes(4).toString("hex");
-  const newId = (): string => `sandlot-${instance}-${randomBytes(16).toString("hex")}`;
-  const judge = new Judge();
-  let root = "";
+  let place: GradingPlace;
   let backend: Backend;
   let task: GradedTask;
   let warm: WarmPool;
@@ -38,24 +21,14 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
   let calls = 0;
 
   beforeAll(async () => {
-    root = await mkdtemp(join(tmpdir(), "sandlot-grading-"));
-    task = makeGradedTask(root);
-    backend = await openBackend({
-      type: "oci",
-      ...{ stateDir: join(root, "state"), instance, runtime: "auto", disk: "watched", runnerPath: RUNNER, hide: [] },
-    });
-    warm = new WarmPool({ backend, perEnvironment: 0, total: 0 });
-    grader = new Grader({ backend, warm, judge, newId, limits: LIMITS, serverVersion: "test" });
+    place = await openGradingPlace();
+    ({ backend, task, warm, grader } = place);
   });
-  afterAll(async () => {
-    await judge.close();
-    await backend?.close();
-    await rm(root, { recursive: true, force: true });
-  });
+  afterAll(() => place?.close());
   beforeEach(async () => {
     const { rootfs, layers, binds, workdir, env } = task.environment;
     agent = await backend.create({
-      ...{ id: newId(), rootfs, layers, binds, workdir, env, limits: LIMITS },
+      ...{ id: place.options.newId(), rootfs, layers, binds, workdir, env, limits: place.options.limits },
       views: [],
       network: "none",
     });
@@ -119,7 +92,7 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
   });
 
   it("tells of the structure of a patch without a reward, and runs nothing of it", async () => {
-    const options = { backend, warm, judge, newId, limits: LIMITS, serverVersion: "test", kind: "structural" } as const;
+    const options = { ...place.options, backend, warm, kind: "structural" } as const;
     const { environment, spec } = task;
     const structureAfter = async (command: string) => {
       await run(`git checkout --quiet . && git clean --quiet -fdx && ${command}`);
@@ -146,7 +119,7 @@ describe.skipIf(!runnable)("grading what an agent leaves in an oci sandbox", () 
 
   it("gives the same grades in sandboxes that stood ready, and leaves as little", async () => {
     const ready = new WarmPool({ backend, perEnvironment: 2, total: 2 });
-    const quick = new Grader({ backend, warm: ready, judge, newId, limits: LIMITS, serverVersion: "test" });
+    const quick = new Grader({ ...place.options, backend, warm: ready });
     const { environment, spec } = task;
     for (const [command, reward] of [
       ["true", 0],
