@@ -1,6 +1,6 @@
 /*
  * What the parts of the runner share: runner.c has the loop, wire.c the protocol, calls.c the life of a call, output.c what is kept of its output,
- * children.c what runs in its process, tree.c the killing, spare.c the command that is started ahead.
+ * children.c what runs in its process, tree.c the killing, spare.c the command that is started ahead. attach.c is another program in the same file.
  */
 #pragma once
 #define _GNU_SOURCE
@@ -24,6 +24,8 @@ enum { HELLO_REPLY = 0x81, OUTPUT, DONE };
 enum { LIVE = 1, CAPTURE = 2, REPEAT = 4 };     /* flags of a request */
 enum { TIMED_OUT = 1, NO_OUTPUT, INTERRUPTED }; /* why the runner ended a command */
 enum { ENDED, KILLED, NOT_STARTED };            /* what is reported of a child; its status is that of wait, or an errno */
+
+int attach_view(char **argv);
 
 /* Descriptors: of the runner, of its children, of a command. */
 enum { CONTROL = 3, STATUS = 3, STATE = 4, STATE_IN_COMMAND = 9 };

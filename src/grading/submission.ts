@@ -43,24 +43,11 @@ const COPY = "/tmp/sandlot-submission";
  * files with its own pristine git directory, ignore rules and attributes. Fault `sandbox` when the infrastructure failed.
  */
 export async function takeSubmission(request: SubmissionRequest): Promise<Submission> {
-  const { backend, source, environment, sandbox, newId, limits, signal } = request;
+  const { backend, source, sandbox, signal } = request;
   signal.throwIfAborted();
   const frozen = await freezeIfAlive(sandbox);
   try {
-    const { rootfs, layers, binds, workdir, env } = environment;
-    const views = [{ of: sandbox.id, at: VIEW }];
-    const spec = {
-      id: newId(),
-      rootfs,
-      layers,
-      binds,
-      views,
-      workdir,
-      env,
-      limits: roomy(limits),
-      network: "none",
-    } as const;
-    const helper = await backend.create(spec, signal);
+    const helper = await openHelper(request);
     try {
       return await collect(helper, request, backend.capabilities.isolation ? "" : "copy");
     } finally {
@@ -68,6 +55,23 @@ export async function takeSubmission(request: SubmissionRequest): Promise<Submis
     }
   } finally {
     await frozen?.[Symbol.asyncDispose]();
+  }
+}
+
+/** One that stands ready if it can be given the view afterwards. */
+async function openHelper(request: SubmissionRequest): Promise<Sandbox> {
+  const { backend, source, environment, sandbox, newId, limits, signal } = request;
+  const { rootfs, layers, binds, workdir, env } = environment;
+  const view = { of: sandbox.id, at: VIEW };
+  const plain = { rootfs, layers, binds, workdir, env, limits: roomy(limits), network: "none" } as const;
+  if (backend.attach === undefined) return backend.create({ id: newId(), ...plain, views: [view] }, signal);
+  const helper = await source.obtain({ id: newId(), ...plain, views: [] }, signal);
+  try {
+    await backend.attach(helper.id, view);
+    return helper;
+  } catch (error) {
+    void source.discard(helper);
+    throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { SandlotError } from "../errors.ts";
-import type { ExecOptions, ReadRange, SandboxSpec } from "./sandbox.ts";
+import type { ExecOptions, ReadRange, SandboxSpec, View } from "./sandbox.ts";
 
 const ID = /^sandlot-[0-9a-f]{8,12}-[0-9a-f]{32}$/;
 const CALL_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -16,15 +16,17 @@ export function checkSpec(spec: SandboxSpec): void {
     checkPath("binds.source", source);
     checkMountPoint("binds.target", target);
   }
-  for (const { of, at } of spec.views) {
-    if (!ID.test(of)) wrong("views.of", "a sandbox's id", of);
-    checkMountPoint("views.at", at);
-  }
+  for (const view of spec.views) checkView(view);
   checkPath("workdir", spec.workdir);
   checkEnv(spec.env);
   for (const [name, value] of Object.entries(spec.limits)) {
     if (!Number.isSafeInteger(value) || value < 1) wrong(`limits.${name}`, "a whole number above 0", value);
   }
+}
+
+export function checkView({ of, at }: View): void {
+  if (!ID.test(of)) wrong("views.of", "a sandbox's id", of);
+  checkMountPoint("views.at", at);
 }
 
 export function checkExec(argv: readonly string[], options: ExecOptions): void {

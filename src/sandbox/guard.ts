@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SandlotError } from "../errors.ts";
-import { checkExec, checkFile, checkSpec } from "./checks.ts";
+import { checkExec, checkFile, checkSpec, checkView } from "./checks.ts";
 import type { BareBackend, BareSandbox } from "./guarded.ts";
 import { RunnerGone } from "./runner/client.ts";
 import type {
@@ -13,6 +13,7 @@ import type {
   ReadRange,
   Sandbox,
   SandboxSpec,
+  View,
 } from "./sandbox.ts";
 
 /**
@@ -29,6 +30,12 @@ export function guardBackend(backend: BareBackend): Backend {
       signal?.throwIfAborted();
       return new GuardedSandbox(await attributed(() => backend.create(spec, signal), signal));
     },
+    ...(backend.attach && {
+      attach: async (id: string, view: View) => {
+        checkView(view);
+        await attributed(async () => backend.attach?.(id, view));
+      },
+    }),
     reopen: async (id) => {
       const sandbox = await backend.reopen(id);
       return sandbox && new GuardedSandbox(sandbox);

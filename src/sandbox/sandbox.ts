@@ -181,6 +181,8 @@ export interface Backend {
   readonly enforced: Enforced;
   /** A failed or cancelled create leaves nothing. */
   create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
+  /** Adds a view to a sandbox that runs, at a path that it does not have. Absent where that cannot be done: a sandbox then has its views from the beginning. */
+  attach?(id: string, view: View): Promise<void>;
   /** Takes hold of a sandbox that an earlier server made; undefined when it is dead (what is left of it stays for `remove`). */
   reopen(id: string): Promise<Sandbox | undefined>;
   /** Ids of all that this instance owns on this host, dead or alive. */

@@ -302,19 +302,47 @@ for (const variant of await availableVariants()) {
         });
       });
 
-      test("is viewed by another as it stands, deletions too, and cannot be changed through the view", async () => {
-        await withSandbox({}, async (viewed) => {
-          await bash(viewed, "echo new > added; rm file; echo changed > folder/other");
-          await using _frozen = await viewed.freeze();
-          await withSandbox({ views: [{ of: viewed.id, at: "/seen" }] }, async (helper) => {
-            const at = helper.locate("/seen/work");
-            const seen = await bash(helper, `cd ${at} && ls && cat added folder/other && echo mine > added`);
-            expect(seen.stdout).toBe("added\nfolder\nnew\nchanged\n");
-            if (backend.capabilities.isolation) expect((await bash(helper, `cat ${at}/added`)).stdout).toBe("mine\n");
+      test.each(["from the beginning", "afterwards"])(
+        "is viewed by another, given the view %s, as it stands, deletions too, and cannot be changed through the view",
+        async (when) => {
+          const { attach } = backend;
+          expect(attach !== undefined).toBe(variant.options.type === "oci");
+          if (when === "afterwards" && attach === undefined) return;
+          await withSandbox({}, async (viewed) => {
+            await bash(viewed, "echo new > added; rm file; echo changed > folder/other");
+            await using _frozen = await viewed.freeze();
+            const view = { of: viewed.id, at: "/seen" };
+            await withSandbox({ views: when === "afterwards" ? [] : [view] }, async (helper) => {
+              if (when === "afterwards") await attach?.(helper.id, view);
+              const at = helper.locate("/seen/work");
+              const seen = await bash(helper, `cd ${at} && ls && cat added folder/other && echo mine > added`);
+              expect(seen.stdout).toBe("added\nfolder\nnew\nchanged\n");
+              if (!backend.capabilities.isolation) return;
+              expect((await bash(helper, `cat ${at}/added; rm -rf ${at} 2>&1`)).stdout).toBe("mine\n");
+            });
+            await _frozen[Symbol.asyncDispose]();
+            if (backend.capabilities.isolation) expect((await bash(viewed, "cat added")).stdout).toBe("new\n");
           });
-          await _frozen[Symbol.asyncDispose]();
-          if (backend.capabilities.isolation) expect((await bash(viewed, "cat added")).stdout).toBe("new\n");
-        });
+        },
+      );
+
+      test("is attached only where nothing is, to a sandbox that is there, from one that is", async () => {
+        const { attach } = backend;
+        expect(attach !== undefined).toBe(variant.options.type === "oci");
+        if (attach === undefined) return;
+        await withSandbox({}, async (viewed) =>
+          withSandbox({}, async (helper) => {
+            const view = { of: viewed.id, at: "/seen" };
+            const none = specIn(place).id;
+            await expect(attach(helper.id, { ...view, at: "/work" })).rejects.toThrow("/work: File exists");
+            await expect(attach(helper.id, { ...view, at: "relative" })).rejects.toMatchObject({ fault: "invalid" });
+            await expect(attach(helper.id, { ...view, of: none })).rejects.toMatchObject({ fault: "not_found" });
+            await expect(attach(none, view)).rejects.toMatchObject({ fault: "not_found" });
+            expect((await bash(helper, "ls; ls -d /seen")).stdout).toBe("file\nfolder\n");
+            await attach(helper.id, view);
+            expect((await bash(helper, "ls /seen/work")).stdout).toBe("file\nfolder\n");
+          }),
+        );
       });
     });
 

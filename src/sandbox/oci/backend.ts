@@ -10,12 +10,13 @@ import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
 import { Turnstile } from "../turnstile.ts";
 import { Cgroup, type Cgroups, listCgroups, removeEmptyCgroups } from "./cgroup.ts";
-import { cgroupPath, checkViews, type Ground, make, type Viewed } from "./create.ts";
+import { cgroupPath, checkViews, type Ground, make } from "./create.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { LauncherGone } from "./launcher.ts";
 import { OciSandbox } from "./oci-sandbox.ts";
 import { placesOf } from "./places.ts";
 import { endProcesses, removeBytes } from "./teardown.ts";
+import { attachView, type Viewed } from "./view.ts";
 
 type Disk = "folder" | "image";
 
@@ -24,6 +25,7 @@ export class OciBackend implements BareBackend {
   readonly name = "oci";
   readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true, images: false };
   readonly enforced: Enforced;
+  readonly attach?: NonNullable<BareBackend["attach"]>;
   readonly #ground: Ground;
   readonly #disk: Disk;
   readonly #watch: DiskWatch;
@@ -37,6 +39,13 @@ export class OciBackend implements BareBackend {
     this.#disk = disk;
     this.#watch = new DiskWatch(ground.launcher);
     this.enforced = enforcedBy(ground.cgroups, disk);
+    if (ground.attaches) {
+      const { launcher, runnerPath } = ground;
+      this.attach = async (id, view) => {
+        const [sandbox, of] = await Promise.all([this.#viewed(id), this.#viewed(view.of)]);
+        await attachView({ sandbox, of, target: view.at, launcher, runnerPath });
+      };
+    }
   }
 
   create(spec: SandboxSpec, signal?: AbortSignal): Promise<OciSandbox> {

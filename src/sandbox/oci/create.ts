@@ -12,7 +12,8 @@ import type { HostRootfs } from "./host-rootfs.ts";
 import type { ImageTemplates } from "./image.ts";
 import { type Launcher, UNIFIED } from "./launcher.ts";
 import { type ImageMount, mountScript, type Overlay, rootOverlay } from "./mounts.ts";
-import { MAX_VIEWS, ownFolders, type Places } from "./places.ts";
+import { MAX_VIEWS, ownFolders, type Places, viewDisk, viewRoot } from "./places.ts";
+import { overlayOfView, type Viewed } from "./view.ts";
 
 /** What is the same for every sandbox of a backend. */
 export interface Ground {
@@ -27,12 +28,8 @@ export interface Ground {
   readonly openFilesMax: number;
   readonly launcher: Launcher;
   readonly templates: ImageTemplates;
-}
-
-/** The lower layers of another sandbox, and where its own layer is. */
-export interface Viewed {
-  readonly record: SandboxRecord;
-  readonly places: Places;
+  /** Whether a view can be mounted in a sandbox that runs. */
+  readonly attaches: boolean;
 }
 
 export interface Making {
@@ -97,10 +94,8 @@ async function launch(ground: Ground, making: Making, record: SandboxRecord): Pr
   const images: ImageMount[] = template === undefined ? [] : [{ image: places.image, target: places.disk, template }];
   const overlays: Overlay[] = [rootOverlay(record.lower, places.own, places.root)];
   for (const [at, of] of viewed.entries()) {
-    const isImage = of.record.disk === "image";
-    if (isImage) images.push({ image: of.places.image, target: viewDisk(places, at) });
-    const upper = join(isImage ? viewDisk(places, at) : of.places.own, "upper");
-    overlays.push(rootOverlay([...of.record.lower, upper], join(places.own, `view${at}`), viewRoot(places, at)));
+    if (of.record.disk === "image") images.push({ image: of.places.image, target: viewDisk(places, at) });
+    overlays.push(overlayOfView(places, at, of));
   }
   const script = mountScript(images, overlays, runtimeCommand(ground, spec.id, places));
   const { code, stdout } = await ground.launcher.run({
@@ -142,14 +137,6 @@ async function meet(
 
 const LAUNCH_MS = 60_000;
 const MEET_MS = 20_000;
-
-function viewRoot(places: Places, at: number): string {
-  return join(places.folder, `view${at}`);
-}
-
-function viewDisk(places: Places, at: number): string {
-  return join(places.folder, `view${at}-disk`);
-}
 
 export function checkViews(spec: SandboxSpec): void {
   if (spec.views.length > MAX_VIEWS) {

@@ -17,19 +17,20 @@ export interface ImageMount {
 }
 
 /**
- * The script that runs in a throw-away mount namespace: mounts, then the runtime in its place. What it prints says what failed; what the runtime starts holds
- * none of its descriptors.
+ * The script that runs in a throw-away mount namespace: mounts, then the command in its place. What it prints says what failed. A `detaching` command, a runtime, is silent: what it starts holds none
+ * of the script's descriptors.
  */
 export function mountScript(
   images: readonly ImageMount[],
   overlays: readonly Overlay[],
-  runtime: readonly string[],
+  command: readonly string[],
+  ends: "detaching" | "ending" = "detaching",
 ): string {
   return [
     "exec 2>&1",
     ...images.map(imageLine),
     ...overlays.map(overlayLine),
-    `exec ${runtime.map(quote).join(" ")} >/dev/null 2>&1`,
+    `exec ${command.map(quote).join(" ")}${ends === "detaching" ? " >/dev/null 2>&1" : ""}`,
   ].join("\n");
 }
 
@@ -55,7 +56,12 @@ function imageLine({ image, target, template }: ImageMount): string {
  */
 const OVERLAY_OPTIONS = "volatile,redirect_dir=on,metacopy=off,index=off";
 
-function overlayLine({ lower, upper, work, target }: Overlay): string {
+function overlayLine(overlay: Overlay): string {
+  return `${MOUNT} -t overlay overlay -o ${quote(overlayOptions(overlay))} ${quote(overlay.target)} || exit 1`;
+}
+
+/** As mount(2) takes them. */
+export function overlayOptions({ lower, upper, work }: Overlay): string {
   const layers = lower.toReversed();
   for (const path of [...layers, upper, work]) {
     if (/[,:\\\n]/.test(path)) {
@@ -72,7 +78,7 @@ function overlayLine({ lower, upper, work, target }: Overlay): string {
       `the paths of ${lower.length} layers are too long for one mount: ${options.length} of at most ${MAX_OPTIONS} bytes`,
     );
   }
-  return `${MOUNT} -t overlay overlay -o ${quote(options)} ${quote(target)} || exit 1`;
+  return options;
 }
 
 /** One page, less what mount adds. */

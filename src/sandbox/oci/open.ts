@@ -11,6 +11,7 @@ import { delegateControllers } from "./delegation.ts";
 import { openHostRootfs } from "./host-rootfs.ts";
 import { ImageTemplates } from "./image.ts";
 import { Launcher } from "./launcher.ts";
+import type { OciSandbox } from "./oci-sandbox.ts";
 
 export interface OciOptions {
   readonly stateDir: string;
@@ -60,10 +61,10 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
     };
     const failures: string[] = [];
     for (const runtime of options.runtime === "auto" ? (["crun", "runc"] as const) : [options.runtime]) {
-      const failure = await tryOut({ ...ground, runtime });
+      const { failure, attaches } = await tryOut({ ...ground, runtime, attaches: true });
       // What a server that was killed left, and the trial.
       if (cgroups !== undefined) await removeEmptyCgroups(cgroups, `/sandlot-${ground.instance}`);
-      if (failure === undefined) return new OciBackend({ ...ground, runtime }, disk);
+      if (failure === undefined) return new OciBackend({ ...ground, runtime, attaches }, disk);
       failures.push(failure);
     }
     throw new SandlotError(
@@ -78,8 +79,14 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
   }
 }
 
-/** Runs `true` in a small sandbox. Undefined when that works, else why not. */
-async function tryOut(ground: Ground): Promise<string | undefined> {
+interface Trial {
+  /** Why not even `true` runs in a sandbox. */
+  readonly failure?: string;
+  readonly attaches: boolean;
+}
+
+/** Runs `true` in a small sandbox, and shows it to itself. */
+async function tryOut(ground: Ground): Promise<Trial> {
   const backend = new OciBackend(ground, "folder");
   const spec: SandboxSpec = {
     id: `sandlot-${ground.instance}-${randomBytes(16).toString("hex")}`,
@@ -96,12 +103,25 @@ async function tryOut(ground: Ground): Promise<string | undefined> {
     const sandbox = await backend.create(spec, AbortSignal.timeout(60_000));
     try {
       const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 10_000 });
-      return exitCode === 0 ? undefined : `${ground.runtime}: \`true\` ended with ${exitCode} ${note ?? ""}`;
+      if (exitCode === 0) return { attaches: await canAttach(backend, sandbox) };
+      return { failure: `${ground.runtime}: \`true\` ended with ${exitCode} ${note ?? ""}`, attaches: false };
     } finally {
       await sandbox.dispose();
     }
   } catch (error) {
-    return error instanceof Error ? `${ground.runtime}: ${error.message}` : String(error);
+    const failure = error instanceof Error ? `${ground.runtime}: ${error.message}` : String(error);
+    return { failure, attaches: false };
+  }
+}
+
+/** A container may forbid the calls that this needs and allow all others. */
+async function canAttach(backend: OciBackend, sandbox: OciSandbox): Promise<boolean> {
+  try {
+    await backend.attach?.(sandbox.id, { of: sandbox.id, at: "/view" });
+    const shown = await sandbox.exec(["test", "-d", "/view/usr"], { callId: "view", timeoutMs: 10_000 });
+    return shown.exitCode === 0;
+  } catch {
+    return false;
   }
 }
 

@@ -42,6 +42,12 @@ export function placesOf(stateDir: string, id: string, disk: "folder" | "image")
   };
 }
 
+/** Where the view of another sandbox is mounted, in the throw-away mount namespace only. */
+export const viewRoot = (places: Places, at: number): string => join(places.folder, `view${at}`);
+
+/** Where the image of that sandbox's disk is mounted there. */
+export const viewDisk = (places: Places, at: number): string => join(places.folder, `view${at}-disk`);
+
 /** Folders in `Places.own`, for the sandbox itself and for each of its views. */
 export const MAX_VIEWS = 4;
 
