@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[5]
 EXAMPLE = ROOT / "examples/verl"
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "test/e2e"), str(EXAMPLE)]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(ROOT / "test/e2e"), str(EXAMPLE)]
 
 from bundled import Answers, applied
 from playing import Verl
 from scripted import SUBMIT, bash, call
 from server import Server
+from serving import living as living
+from serving import serving
 
-CONFIG = "" if os.geteuid() == 0 else "backend: { type: process, commands_run_unprotected_on_this_host: true }\n"
 TASK = "py-interval-merge"
 OTHER = "py-config-layers"
 
@@ -50,19 +47,15 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Server]:
     """A running server for tests that leave it as it was."""
-    folder = Path(tempfile.mkdtemp(prefix="sandlot-verl-", dir="/var/tmp"))
-    server = Server(folder, config=CONFIG).start()
-    yield server
-    ended(server)
+    with serving() as server:
+        yield server.start()
 
 
 @pytest.fixture
 def own() -> Iterator[Server]:
     """A server that is not started yet, and may be killed."""
-    server = Server(Path(tempfile.mkdtemp(prefix="sandlot-verl-", dir="/var/tmp")), config=CONFIG)
-    yield server
-    if server.process is not None:
-        ended(server)
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
@@ -70,26 +63,3 @@ def verl(tmp_path: Path, shared: Server, monkeypatch: pytest.MonkeyPatch) -> Ver
     """verl on the shared server, by the files of the example."""
     monkeypatch.setenv("SANDLOT_SERVER", shared.address)
     return Verl(tmp_path, POLICIES)
-
-
-def living(server: Server) -> list[Any]:
-    """The trajectories that are not over."""
-    import sandlot
-
-    async def listed() -> list[Any]:
-        async with sandlot.connect(server.address, server.token) as client:
-            return [one async for one in client.list_trajectories() if one.state != "ENDED"]
-
-    return asyncio.run(listed())
-
-
-def ended(server: Server) -> None:
-    """Stops it, and checks that the tests released all and left nothing."""
-    if server.ended:
-        server.start()
-    left = living(server)
-    assert server.stop() == 0
-    found = {what: items for what, items in server.leftovers().items() if items}
-    shutil.rmtree(server.folder, ignore_errors=True)
-    assert not left, f"not released: {left}"
-    assert not found, f"left behind: {found}"
