@@ -1,0 +1,30 @@
+"""The event loop that a client belongs to, when its user comes with none, or with many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from sandlot.sync import _Loop
+
+Out = TypeVar("Out")
+
+
+class Background:
+    """A loop in a thread, from the first call until `stop`. Leases are renewed on it while nobody waits."""
+
+    def __init__(self) -> None:
+        self._loop = _Loop()
+
+    async def run(self, work: Coroutine[Any, Any, Out]) -> Out:
+        """Waits on the caller's own loop; cancelling it cancels the work."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop._started()))
+
+    def wait(self, work: Coroutine[Any, Any, Out]) -> Out:
+        """The same for a caller without a loop."""
+        out: Out = self._loop.run(work)
+        return out
+
+    def stop(self) -> None:
+        self._loop.stop()
