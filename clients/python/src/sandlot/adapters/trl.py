@@ -1,0 +1,131 @@
+"""
+Sandlot as an environment of TRL's GRPOTrainer: `environment_factory=partial(SandlotEnvironment, server="HOST:PORT")`.
+
+The public methods are what the model can call; TRL makes a tool of each of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import sandlot
+
+from .background import Background
+from .verl.attempt import Attempt, Lost, attempt
+from .verl.settings import Settings
+
+log = logging.getLogger("sandlot")
+
+_TOOLS = ("bash", "submit_solution")
+_OVER = "The task is over: nothing that you do changes it any more."
+
+
+class SandlotEnvironment:
+    """
+    One rollout slot of the trainer: `reset` begins a trajectory, `get_reward` ends it. The reward is None, which GRPOTrainer
+    counts in no group's mean and gives no advantage, when the infrastructure left no valid verdict. Settings: those of
+    `sandlot.adapters.verl.settings.Settings`, but for `on_failure`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        if "on_failure" in settings:
+            raise ValueError("SandlotEnvironment.on_failure: TRL leaves out a sample without a reward, there is no choice")
+        self._settings = Settings.read(settings, "SandlotEnvironment")
+        self._holding: AbstractAsyncContextManager[Attempt] | None = None
+        self._attempt: Attempt | None = None
+        self.lost: Lost | None = None
+        """Why there is no reward, if so."""
+
+    def reset(self, **row: Any) -> None:
+        """
+        A new trajectory for a row with a column `task_id` (or `extra_info.task_id`). What the infrastructure spoils is tried
+        `retries` times more, and then the row has no reward; a wrong set-up raises, and training stops.
+        """
+        task_id = _task_of(row)
+        _background(os.getpid()).wait(self._begin(task_id))
+
+    async def bash(self, command: str) -> str:
+        """
+        Runs a bash command and returns its output. The working directory and exported variables are kept between calls.
+
+        Args:
+            command: The command; several lines are fine.
+        """
+        return await self._call("bash", {"command": command})
+
+    async def submit_solution(self) -> str:
+        """Submits the repository as it is, for the hidden tests to judge. Do it once, in the end."""
+        return await self._call("submit_solution", {})
+
+    async def get_reward(self) -> float | None:
+        return await _background(os.getpid()).run(self._finish())
+
+    @property
+    def grade(self) -> sandlot.Grade | None:
+        """The judgement on the rollout, for reward functions of one's own: they get `environments`."""
+        return self._attempt.grade if self._attempt else None
+
+    @property
+    def trajectory_id(self) -> str:
+        return self._attempt.id if self._attempt else ""
+
+    async def _begin(self, task_id: str) -> None:
+        await self._release()
+        self._attempt = self.lost = None
+        for _ in range(self._settings.retries + 1):
+            labels = {"trainer": "trl"}
+            holding = attempt(self._settings, task_id, group=None, labels=labels, tools=_TOOLS)
+            try:
+                self._attempt = await holding.__aenter__()
+            except Lost as lost:
+                self.lost = lost
+                log.warning("no trajectory for %s: %s", task_id, lost)
+                if not lost.again:
+                    return
+            else:
+                self._holding, self.lost = holding, None
+                return
+
+    async def _call(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        if self._attempt is None or self._attempt.over:
+            return _OVER
+        return await _background(os.getpid()).run(self._attempt.call(tool, arguments))
+
+    async def _finish(self) -> float | None:
+        """Once for a rollout: the verdict, and the sandbox released."""
+        if self._attempt is not None:
+            await self._attempt.settle()
+            self.lost = self._attempt.lost
+            await self._release()
+        if self._attempt is None or self.lost is not None:
+            log.error("trajectory %s has no reward and is left out: %s", self.trajectory_id or "(none)", self.lost)
+            return None
+        return self._attempt.reward
+
+    async def _release(self) -> None:
+        holding, self._holding = self._holding, None
+        if holding is not None:
+            await holding.__aexit__(None, None, None)
+
+    def __del__(self) -> None:
+        if getattr(self, "_holding", None) is not None:
+            _background(os.getpid()).wait(self._release())
+
+
+@functools.cache
+def _background(pid: int) -> Background:
+    """One loop, and so one connection, for all the environments of a process."""
+    return Background()
+
+
+def _task_of(row: Mapping[str, Any]) -> str:
+    extra = row.get("extra_info")
+    task_id = row.get("task_id") or (extra.get("task_id") if isinstance(extra, Mapping) else None)
+    if not isinstance(task_id, str):
+        raise ValueError(f"expected a string in the column `task_id` of the data set, got {task_id!r} in {sorted(row)}")
+    return task_id
