@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import sandlot
-from conftest import CONFIG, OTHER, TASK, living
+from conftest import OTHER, TASK, living
 from fake import Fake, fault
 from playing import Verl, rewards
 from scripted import SUBMIT, bash
 from server import Server
+from serving import BACKEND
 
 from sandlot._gen import grade_pb2, trajectory_pb2
 
@@ -60,7 +61,7 @@ def test_an_attempt_that_was_ended_from_outside_is_made_again_on_a_new_trajector
 
 
 def test_an_attempt_whose_sandbox_was_killed_by_the_host_is_made_again(verl: Verl, shared: Server) -> None:
-    if CONFIG:
+    if BACKEND:
         pytest.skip("needs the oci backend, which needs root here")
 
     async def killed(times: int) -> None:
