@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from backends import ISOLATED, NEEDS_ROOT, leave_out
 from bundled import task_file
+from sandlot.testing import FakeServer, FakeTask
 from server import Server
 
 PROCESS = "backend: { type: process, commands_run_unprotected_on_this_host: true }\n"
@@ -55,6 +56,29 @@ def slow() -> Iterator[Server]:
         server.tasks.append(task_file(folder, "slow", delay_s=3))
         yield server.start()
         _end_all(server)
+
+
+FAKE_TASKS = [FakeTask("py-interval-merge"), FakeTask("js-glob-match"), FakeTask("slow", grade_s=1.5)]
+
+
+@pytest.fixture(scope="session", params=["server", "fake"])
+def anyone(request: pytest.FixtureRequest) -> Iterator[Server | FakeServer]:
+    """The shared server, and the fake that adapter authors test with: both keep to the same behaviour."""
+    if request.param == "server":
+        yield request.getfixturevalue("shared")
+    else:
+        with FakeServer(FAKE_TASKS) as fake:
+            yield fake
+
+
+@pytest.fixture(scope="module", params=["server", "fake"])
+def anyone_slow(request: pytest.FixtureRequest) -> Iterator[Server | FakeServer]:
+    """The same with a small pool and the task "slow"."""
+    if request.param == "server":
+        yield request.getfixturevalue("slow")
+    else:
+        with FakeServer(FAKE_TASKS, pools={"default": (1000, 4096), "two": (2, 2)}) as fake:
+            yield fake
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from sandlot._gen import rollout_service_pb2 as pb
 from sandlot._gen import trajectory_pb2
 from sandlot._stub import Stub
 from sandlot.errors import from_rpc
-from server import Server
+from server import Serving
 
 TASK = "py-interval-merge"
 
 
 @asynccontextmanager
-async def stub(server: Server, token: str | None = None) -> AsyncIterator[Any]:
+async def stub(server: Serving, token: str | None = None) -> AsyncIterator[Any]:
     """A connection of its own."""
     options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20), ("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(server.address, options=options) as channel:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = ["scripts/node", "src/cli/main.ts"]
@@ -21,6 +22,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Serving(Protocol):
+    """A server as tests of behaviour see it: this one, or the fake of `sandlot.testing`."""
+
+    @property
+    def address(self) -> str: ...
+
+    def leftovers(self) -> dict[str, list[str]]: ...
 
 
 @dataclass

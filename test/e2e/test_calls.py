@@ -12,10 +12,10 @@ from bundled import Answers, applied
 from raw import TASK, bash, create, refused, release, stub, turn, word
 from sandlot._gen import grade_pb2, trajectory_pb2
 from sandlot._gen import rollout_service_pb2 as pb
-from server import Server
+from server import Server, Serving
 
 
-def play(server: Server, scene: Any, **facts: Any) -> None:
+def play(server: Serving, scene: Any, **facts: Any) -> None:
     """Runs a scene with a connection and a fresh trajectory, which is released."""
 
     async def run() -> None:
@@ -29,7 +29,7 @@ def play(server: Server, scene: Any, **facts: Any) -> None:
     asyncio.run(run())
 
 
-def test_a_repeated_id_is_answered_again_and_with_other_arguments_it_is_invalid(shared: Server) -> None:
+def test_a_repeated_id_is_answered_again_and_with_other_arguments_it_is_invalid(anyone: Serving) -> None:
     async def scene(service: Any, name: str) -> None:
         once = await service.Execute(bash(name, "a", "echo x >> /tmp/n; wc -l < /tmp/n"))
         again = await service.Execute(bash(name, "a", "echo x >> /tmp/n; wc -l < /tmp/n"))
@@ -48,7 +48,7 @@ def test_a_repeated_id_is_answered_again_and_with_other_arguments_it_is_invalid(
         assert looks[0].id == looks[1].id and len({look.id for look in looks}) == 3
         assert (await service.GetTrajectory(pb.GetTrajectoryRequest(trajectory_id=name))).last_step == 2
 
-    play(shared, scene)
+    play(anyone, scene)
 
 
 async def refused_as_invalid(call: Any) -> sandlot.SandlotError:
@@ -57,9 +57,9 @@ async def refused_as_invalid(call: Any) -> sandlot.SandlotError:
     return error
 
 
-def test_the_same_attempt_is_the_same_trajectory_also_at_the_same_time_and_after_its_end(shared: Server) -> None:
+def test_the_same_attempt_is_the_same_trajectory_also_at_the_same_time_and_after_its_end(anyone: Serving) -> None:
     async def run() -> None:
-        async with stub(shared) as service:
+        async with stub(anyone) as service:
             twins = await asyncio.gather(*(create(service, "twin", labels={"a": "1", "b": "2"}) for _ in range(5)))
             assert len({one.id for one in twins}) == 1
             for other in ({"labels": {"a": "1"}}, {"labels": {"a": "1", "b": "2"}, "lease_ms": 5}, {"task_id": "js-glob-match", "labels": {"a": "1", "b": "2"}}):
@@ -71,17 +71,17 @@ def test_the_same_attempt_is_the_same_trajectory_also_at_the_same_time_and_after
     asyncio.run(run())
 
 
-def test_a_call_whose_client_went_away_is_running_when_it_comes_back(shared: Server) -> None:
+def test_a_call_whose_client_went_away_is_running_when_it_comes_back(anyone: Serving) -> None:
     async def scene(service: Any, name: str) -> None:
         request = bash(name, "long", "sleep 1; echo x >> /tmp/n; wc -l < /tmp/n")
         with pytest.raises(Exception, match="DEADLINE_EXCEEDED"):
             await service.Execute(request, timeout=0.3)
         assert [result.text for result in await asyncio.gather(*(service.Execute(request) for _ in range(3)))] == ["1\n"] * 3
 
-    play(shared, scene)
+    play(anyone, scene)
 
 
-def test_parallel_calls_with_fences_run_in_their_order_however_they_arrive(shared: Server) -> None:
+def test_parallel_calls_with_fences_run_in_their_order_however_they_arrive(anyone: Serving) -> None:
     async def scene(service: Any, name: str) -> None:
         numbers = [2, 4, 3, 1]
         results = await asyncio.gather(*(service.Execute(bash(name, f"c{n}", f"echo {n} >> /tmp/order; sleep 0.05", step=n)) for n in numbers))
@@ -97,7 +97,7 @@ def test_parallel_calls_with_fences_run_in_their_order_however_they_arrive(share
         assert (await service.Execute(bash(name, "look2", "tail -3 /tmp/order"))).text == "turn 1\nturn 2\nturn 3\n"
         assert (await refused(service.Step(turn(name, "tx", "true", turn=1)))).fault == "out_of_order"
 
-    play(shared, scene)
+    play(anyone, scene)
 
 
 def test_past_the_steps_calls_are_answered_and_the_tree_is_graded_as_it_stands(shared: Server) -> None:
@@ -118,17 +118,17 @@ def test_past_the_steps_calls_are_answered_and_the_tree_is_graded_as_it_stands(s
     play(shared, scene, limits=trajectory_pb2.Limits(max_steps=2))
 
 
-def test_past_the_turns_a_turn_runs_nothing(shared: Server) -> None:
+def test_past_the_turns_a_turn_runs_nothing(anyone: Serving) -> None:
     async def scene(service: Any, name: str) -> None:
         assert (await service.Step(turn(name, "1", "true"))).truncated
         over = await service.Step(turn(name, "2", "true"))
         assert (over.truncated, over.turn, len(over.results), len(over.observations), over.left.turns) == (True, 1, 0, 1, 0)
         assert (await service.Execute(bash(name, "alone", "true"))).step == 2
 
-    play(shared, scene, limits=trajectory_pb2.Limits(max_turns=1))
+    play(anyone, scene, limits=trajectory_pb2.Limits(max_turns=1))
 
 
-def test_past_the_wall_time_nothing_runs_and_a_running_command_ends_with_it(shared: Server) -> None:
+def test_past_the_wall_time_nothing_runs_and_a_running_command_ends_with_it(anyone: Serving) -> None:
     async def scene(service: Any, name: str) -> None:
         cut = await service.Execute(bash(name, "a", "echo begun; sleep 100"))
         assert word(trajectory_pb2.ResultKind, cut.kind) == "TIMED_OUT" and cut.text.startswith("begun\n")
@@ -137,10 +137,10 @@ def test_past_the_wall_time_nothing_runs_and_a_running_command_ends_with_it(shar
         grade = await service.Grade(pb.GradeRequest(trajectory_id=name, finalize=True))
         assert (grade.submitted, grade.reward, word(grade_pb2.Outcome, grade.outcome)) == (False, 0.0, "EMPTY_PATCH")
 
-    play(shared, scene, limits=trajectory_pb2.Limits(wall_ms=1500))
+    play(anyone, scene, limits=trajectory_pb2.Limits(wall_ms=1500))
 
 
-def test_a_result_says_what_time_limit_its_command_had(shared: Server) -> None:
+def test_a_result_says_what_time_limit_its_command_had(anyone: Serving) -> None:
     async def scene(service: Any, name: str) -> None:
         async def limit_of(call_id: str, asked: int) -> int:
             return (await service.Execute(bash(name, call_id, "true", timeout_ms=asked))).timeout_ms
@@ -153,15 +153,15 @@ def test_a_result_says_what_time_limit_its_command_had(shared: Server) -> None:
         assert done.timeout_ms == 0
         assert await limit_of("late", 8000) == 0
 
-    play(shared, scene, limits=trajectory_pb2.Limits(command_ms=7000))
+    play(anyone, scene, limits=trajectory_pb2.Limits(command_ms=7000))
 
 
-def test_what_is_left_of_the_wall_time_bounds_a_command(shared: Server) -> None:
+def test_what_is_left_of_the_wall_time_bounds_a_command(anyone: Serving) -> None:
     async def scene(service: Any, name: str) -> None:
         result = await service.Execute(bash(name, "a", "true"))
         assert 1000 <= result.timeout_ms <= 20_000
 
-    play(shared, scene, limits=trajectory_pb2.Limits(wall_ms=20_000))
+    play(anyone, scene, limits=trajectory_pb2.Limits(wall_ms=20_000))
 
 
 def test_interrupt_ends_the_command_that_was_meant_and_the_trajectory_goes_on(shared: Server) -> None:
@@ -181,9 +181,9 @@ def test_interrupt_ends_the_command_that_was_meant_and_the_trajectory_goes_on(sh
     play(shared, scene)
 
 
-def test_limits_are_echoed_and_more_than_the_server_allows_is_invalid(shared: Server) -> None:
+def test_limits_are_echoed_and_more_than_the_server_allows_is_invalid(anyone: Serving) -> None:
     async def run() -> None:
-        async with stub(shared) as service:
+        async with stub(anyone) as service:
             for facts, field in [
                 ({"limits": trajectory_pb2.Limits(memory_mib=10_000_000)}, "limits.memory_mib"),
                 ({"limits": trajectory_pb2.Limits(memory_mib=1)}, "limits.memory_mib"),

@@ -11,14 +11,15 @@ import grpc
 import pytest
 import sandlot
 from bundled import task_file
-from conftest import _end_all, _folder, base_config
+from conftest import FAKE_TASKS, _end_all, _folder, base_config
 from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from raw import TASK, bash, refused, release, stub
 from sandlot._gen import rollout_service_pb2 as pb
 from sandlot._gen import sandbox_service_pb2 as sandbox_pb
 from sandlot._gen import trajectory_pb2
-from server import Server
+from sandlot.testing import FakeServer
+from server import Server, Serving
 from test_crash import restarted_when_dead
 from test_states import NOBODY, brought_to
 
@@ -36,7 +37,17 @@ def offering() -> Iterator[Server]:
         _end_all(server)
 
 
-def play(server: Server, work: Any) -> Any:
+@pytest.fixture(scope="module", params=["server", "fake"])
+def anyone_offering(request: pytest.FixtureRequest) -> Iterator[Serving]:
+    """The same, and the fake that adapter authors test with."""
+    if request.param == "server":
+        yield request.getfixturevalue("offering")
+    else:
+        with FakeServer(FAKE_TASKS, pools={"default": (1000, 4096), "one": (1, 2)}) as fake:
+            yield fake
+
+
+def play(server: Serving, work: Any) -> Any:
     async def run() -> Any:
         async with sandlot.connect(server.address, patience=60) as client:
             return await work(client)
@@ -128,7 +139,7 @@ def test_a_sandbox_cannot_lead_a_read_or_a_write_astray(offering: Server, isolat
     assert Path("/etc/hostname").read_text() != "inside\n"
 
 
-def test_a_repeated_call_is_the_same_call_and_another_one_under_its_id_is_invalid(offering: Server) -> None:
+def test_a_repeated_call_is_the_same_call_and_another_one_under_its_id_is_invalid(anyone_offering: Serving) -> None:
     async def work(client: sandlot.Client) -> None:
         async with client.sandbox(TASK, attempt_id="again and again") as sandbox:
             same = await client.sandbox(TASK, attempt_id="again and again").open()
@@ -151,7 +162,7 @@ def test_a_repeated_call_is_the_same_call_and_another_one_under_its_id_is_invali
             await sandbox.write_file(count, b"once", call_id="w")
             assert await sandbox.read_file(count) == b"oncemore\n"
 
-    play(offering, work)
+    play(anyone_offering, work)
 
 
 def test_what_a_harness_may_not_send_is_invalid_and_named(offering: Server) -> None:
@@ -209,9 +220,9 @@ TABLE = {
 
 
 @pytest.mark.parametrize("state", TABLE)
-def test_each_call_answers_as_the_table_of_states_says(offering: Server, state: str) -> None:
+def test_each_call_answers_as_the_table_of_states_says(anyone_offering: Serving, state: str) -> None:
     async def work() -> None:
-        async with stub(offering) as service, sandlot.connect(offering.address) as client:
+        async with stub(anyone_offering) as service, sandlot.connect(anyone_offering.address) as client:
             name, grading = await brought_to(service, state, f"harness {state}")
             sandbox = client.sandbox_of(name)
             calls = (sandbox.exec("true"), sandbox.write_file("/tmp/h", b""), sandbox.read_file("/etc/hostname", max_bytes=1))
@@ -263,7 +274,7 @@ def test_a_trajectory_that_a_harness_touched_says_so_and_its_steps_do_not_notice
     play(offering, work)
 
 
-def test_release_and_interrupt_end_a_running_program_and_its_tree(offering: Server) -> None:
+def test_release_and_interrupt_end_a_running_program_and_its_tree(anyone_offering: Serving) -> None:
     async def work(client: sandlot.Client) -> None:
         sandbox = await client.sandbox(TASK).open()
         begun = asyncio.Event()
@@ -277,14 +288,14 @@ def test_release_and_interrupt_end_a_running_program_and_its_tree(offering: Serv
         await asyncio.wait_for(begun.wait(), 20)
         await sandbox.release()
         assert (await running).kind == "INTERRUPTED"
-        assert sandbox.id not in str(offering.leftovers())
+        assert sandbox.id not in str(anyone_offering.leftovers())
 
-    play(offering, work)
+    play(anyone_offering, work)
 
 
-def test_a_bare_sandbox_takes_a_place_and_goes_with_its_lease(offering: Server) -> None:
+def test_a_bare_sandbox_takes_a_place_and_goes_with_its_lease(anyone_offering: Serving) -> None:
     async def work() -> None:
-        async with stub(offering) as service:
+        async with stub(anyone_offering) as service:
             spec = pb.SandboxSpec(task_id=TASK)
             first = await service.Create(pb.CreateRequest(attempt_id="place 1", sandbox=spec, pool="one", lease_ms=1500), timeout=60)
             waiting = service.Create(pb.CreateRequest(attempt_id="place 2", sandbox=spec, pool="one"), timeout=60)
@@ -294,7 +305,7 @@ def test_a_bare_sandbox_takes_a_place_and_goes_with_its_lease(offering: Server) 
             second = await waiting  # once the lease of the first one has run out
             found = await service.GetTrajectory(pb.GetTrajectoryRequest(trajectory_id=first.id), timeout=10)
             assert found.ending == trajectory_pb2.ENDING_LEASE
-            assert first.id not in str(offering.leftovers())
+            assert first.id not in str(anyone_offering.leftovers())
             await release(service, second.id)
 
     asyncio.run(work())

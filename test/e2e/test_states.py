@@ -10,7 +10,7 @@ import sandlot
 from raw import bash, create, refused, release, stub, turn, word
 from sandlot._gen import grade_pb2, trajectory_pb2
 from sandlot._gen import rollout_service_pb2 as pb
-from server import Server
+from server import Serving
 
 NOBODY = f"sandlot-0123456789ab-{'0' * 32}"
 CALLS = ["execute", "step", "look", "finalize", "interrupt", "get", "heartbeat", "release"]
@@ -92,7 +92,7 @@ async def _finalize(service: Any, name: str) -> grade_pb2.Grade | sandlot.Sandlo
 
 
 @pytest.mark.parametrize("state", TABLE)
-def test_each_call_answers_as_the_table_of_states_says(slow: Server, state: str) -> None:
+def test_each_call_answers_as_the_table_of_states_says(anyone_slow: Serving, state: str) -> None:
     async def one(service: Any, call: str) -> str:
         name, grading = await brought_to(service, state, f"{state} {call}")
         got = await answer(service, call, name)
@@ -105,15 +105,15 @@ def test_each_call_answers_as_the_table_of_states_says(slow: Server, state: str)
         return got
 
     async def all_of_them() -> list[str]:
-        async with stub(slow) as service:
+        async with stub(anyone_slow) as service:
             return await asyncio.gather(*(one(service, call) for call in CALLS))
 
     assert dict(zip(CALLS, asyncio.run(all_of_them()))) == dict(zip(CALLS, TABLE[state]))
 
 
-def test_a_create_that_waits_is_nobody_to_others_and_leaves_the_queue_when_it_is_released(slow: Server) -> None:
+def test_a_create_that_waits_is_nobody_to_others_and_leaves_the_queue_when_it_is_released(anyone_slow: Serving) -> None:
     async def play() -> None:
-        async with stub(slow) as service:
+        async with stub(anyone_slow) as service:
             first, second = await asyncio.gather(*(create(service, f"holds {number}", pool="two") for number in (1, 2)))
             waiting = [asyncio.create_task(refused(create(service, f"waits {number}", pool="two", labels={"run": "w"}))) for number in (1, 2)]
             await until(lambda: queued(service, "two"), 2)
@@ -143,9 +143,9 @@ async def until(look: Any, wanted: object) -> None:
             await asyncio.sleep(0.02)
 
 
-def test_release_by_label_ends_a_running_step_and_only_what_carries_all_of_the_labels(slow: Server) -> None:
+def test_release_by_label_ends_a_running_step_and_only_what_carries_all_of_the_labels(anyone_slow: Serving) -> None:
     async def play() -> None:
-        async with stub(slow) as service:
+        async with stub(anyone_slow) as service:
             mine = (await create(service, "mine", labels={"run": "1", "host": "a"})).id
             other = (await create(service, "other", labels={"run": "1", "host": "b"})).id
             running = service.Execute(bash(mine, "long", "echo begun; sleep 1000"), timeout=60)
@@ -165,9 +165,9 @@ async def steps(service: Any, name: str) -> int:
     return (await service.GetTrajectory(pb.GetTrajectoryRequest(trajectory_id=name), timeout=10)).last_step
 
 
-def test_what_nobody_renews_ends_by_its_lease_and_is_gone(slow: Server) -> None:
+def test_what_nobody_renews_ends_by_its_lease_and_is_gone(anyone_slow: Serving) -> None:
     async def play() -> None:
-        async with stub(slow) as service:
+        async with stub(anyone_slow) as service:
             left = (await create(service, "left alone", lease_ms=1000)).id
             kept = (await create(service, "kept", lease_ms=1000)).id
             async with asyncio.timeout(20):
@@ -176,7 +176,7 @@ def test_what_nobody_renews_ends_by_its_lease_and_is_gone(slow: Server) -> None:
                     await asyncio.sleep(0.1)
             assert word(trajectory_pb2.Ending, (await listed(service, left)).ending) == "LEASE"
             assert (await service.Execute(bash(kept, "c", "sleep 2; echo here"), timeout=60)).text == "here\n", "who waits for an answer keeps it alive"
-            assert left not in str(slow.leftovers()) and kept in str(slow.leftovers()["sandboxes"])
+            assert left not in str(anyone_slow.leftovers()) and kept in str(anyone_slow.leftovers()["sandboxes"])
             longer = await service.Heartbeat(pb.HeartbeatRequest(trajectory_ids=[kept], lease_ms=60_000), timeout=10)
             assert longer.alive[0].lease_until.ToMilliseconds() > (await listed(service, kept)).created_at.ToMilliseconds() + 50_000
             await release(service, kept)
@@ -190,9 +190,9 @@ async def listed(service: Any, name: str) -> trajectory_pb2.Trajectory:
     return next(one for one in answer.trajectories if one.id == name)
 
 
-def test_lists_are_filtered_and_paged_and_records_tell_all(slow: Server) -> None:
+def test_lists_are_filtered_and_paged_and_records_tell_all(anyone_slow: Serving) -> None:
     async def play() -> None:
-        async with sandlot.connect(slow.address) as client:
+        async with sandlot.connect(anyone_slow.address) as client:
             made = [await client.trajectory("slow", group="many", labels={"n": str(n)}, attempt_id=f"many {n}").open() for n in range(5)]
             await made[0].release()
             find = [one async for one in client.list_trajectories("group=many state=ACTIVE", page_size=2)]

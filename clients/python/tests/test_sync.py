@@ -14,6 +14,7 @@ from fake import Fake, fault, trajectory
 
 import sandlot
 import sandlot.sync
+from sandlot._background import BackgroundLoop
 from sandlot._gen import rollout_service_pb2 as pb
 from sandlot._gen import sandbox_service_pb2, trajectory_pb2
 
@@ -23,7 +24,7 @@ SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 @pytest.fixture
 def served() -> Iterator[Fake]:
     """The fake on a loop of its own: the tests here have none."""
-    loop = sandlot.sync._Loop()
+    loop = BackgroundLoop()
     server = Fake()
     loop.run(server.start())
     yield server
