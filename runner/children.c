@@ -26,7 +26,7 @@ static _Noreturn void run_command(const char *cwd, char **argv, bool capture)
   if (capture) dup2(STATE, STATE_IN_COMMAND);
   if (chdir(cwd) < 0) {
     dprintf(2, "sandlot: %s: %s; starting in /\n", cwd, strerror(errno));
-    if (chdir("/") < 0) _exit(126);
+    if (is_init && chdir("/") < 0) _exit(126); /* else / is the host's: the runner's own folder stands for it */
   }
   execvp(argv[0], argv);
   dprintf(2, "sandlot: %s: %s\n", argv[0], strerror(errno));

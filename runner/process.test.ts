@@ -62,9 +62,9 @@ describe("a command", () => {
     expect(rest.join("\n")).toContain("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0\n1\n2\n3\n");
   });
 
-  it("whose folder is gone starts in / and says so", async () => {
+  it("whose folder is gone starts in the runner's own, never in / of the host, and says so", async () => {
     const result = await bash(runner.client, "pwd", { cwd: "/nowhere/at/all" });
-    expect(text(result, "stdout")).toBe("/\n");
+    expect(text(result, "stdout")).toBe(`${runner.folder}\n`);
     expect(text(result, "stderr")).toContain("/nowhere/at/all: No such file or directory; starting in /");
   });
 

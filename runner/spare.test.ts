@@ -93,13 +93,13 @@ describe("a command that repeats", () => {
     expect(text(await repeated(runner, "echo here"))).toBe("here\n");
   });
 
-  it("falls back to / with a note when the one before it removed its folder", async () => {
+  it("falls back to the runner's folder with a note when the one before it removed its folder", async () => {
     const cwd = join(runner.folder, "gone");
     mkdirSync(cwd);
     await repeated(runner, `rmdir ${cwd}`, { cwd });
     await waitingShell();
     const result = await repeated(runner, "pwd", { cwd });
-    expect(text(result, "stdout")).toBe("/\n");
+    expect(text(result, "stdout")).toBe(`${runner.folder}\n`);
     expect(text(result, "stderr")).toContain("starting in /");
   });
 

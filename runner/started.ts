@@ -36,7 +36,7 @@ export async function startProcessRunner(): Promise<StartedRunner> {
   build();
   const root = mkdtempSync(join(tmpdir(), "runner-test-"));
   const child = withControl(root, (control) =>
-    spawn(binary, [], { stdio: ["ignore", "ignore", "ignore", control], detached: true }),
+    spawn(binary, [], { cwd: root, stdio: ["ignore", "ignore", "ignore", control], detached: true }),
   );
   const exited = new Promise((resolve) => child.once("exit", resolve));
   return started(root, child.pid ?? 0, async (client) => {

@@ -60,7 +60,7 @@ export interface ExecOptions {
    * this server was killed and started again. Results are kept until `acknowledge`.
    */
   readonly callId: string;
-  /** An absolute path inside; the default is the sandbox's workdir. A folder that is gone falls back to `/` with a note on stderr. */
+  /** An absolute path inside; the default is the sandbox's workdir. A folder that is gone falls back to the root of the sandbox's files, never to the host's, with a note on stderr. */
   readonly cwd?: string;
   /** The whole environment of the command; the default is the sandbox's. */
   readonly env?: Readonly<Record<string, string>>;
