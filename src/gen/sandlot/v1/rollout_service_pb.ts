@@ -892,7 +892,7 @@ export type InterruptRequest = Message<"sandlot.v1.InterruptRequest"> & {
   trajectoryId: string;
 
   /**
-   * Only if this call is the one that runs; empty = whichever runs.
+   * Only if this call is the one that runs; empty = whichever step runs. A program of SandboxService.Exec is ended by its call id only.
    *
    * @generated from field: string call_id = 2;
    */
