@@ -28,6 +28,12 @@ test.each(["sandlot.v1.RolloutService", "sandlot.v1.RolloutService.Create", "san
   },
 );
 
+test("what stands in the details of an error is found too", async () => {
+  for (const symbol of ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "sandlot.v1.TrajectoryEnded"]) {
+    expect(await fileNames({ case: "fileContainingSymbol", value: symbol })).not.toEqual([]);
+  }
+});
+
 test("a file is found by its name, and an unknown one is an error in words", async () => {
   expect(await fileNames({ case: "fileByFilename", value: "sandlot/v1/grade.proto" })).toEqual([
     "sandlot/v1/grade.proto",

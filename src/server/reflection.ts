@@ -1,13 +1,14 @@
 import { createRegistry, type DescFile, type DescService, type Registry, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
+import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb.ts";
 import type { ServerReflection, ServerReflectionRequest } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { Handlers } from "./adapter.ts";
 import { Malformed } from "./definition.ts";
 
-/** grpc.reflection.v1 over the descriptors that protobuf-es holds already. */
+/** grpc.reflection.v1 over the descriptors that protobuf-es holds already, and those of what stands in the details of errors. */
 export function reflection(services: readonly DescService[]): Handlers<typeof ServerReflection> {
-  const files = withImports(services.map((service) => service.file));
+  const files = withImports([...services.map((service) => service.file), file_google_rpc_error_details]);
   const registry = createRegistry(...files.values());
   return {
     async *serverReflectionInfo(requests) {
