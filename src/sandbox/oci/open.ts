@@ -30,7 +30,7 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
   if (process.getuid?.() !== 0) {
     throw new SandlotError(
       "unsupported",
-      "backend.type: the oci backend needs root here: start the server as root, or take the process backend",
+      "backend.type: the oci backend needs root here: start the server as root, or, to try things out without any isolation, with a configuration that says `backend: { type: process, commands_run_unprotected_on_this_host: true }`",
       { knob: "backend.type" },
     );
   }
