@@ -6,9 +6,6 @@ export const SPACE = "\\t\\n\\v\\f\\r \\x1c-\\x1f\\x85\\xa0\\u1680\\u2000-\\u200
 /** `\w` of `re`, as the inside of a character class; needs the flag `u`. `\d` is `\p{Nd}`. */
 export const WORD_CHARACTER = "\\p{L}\\p{N}_";
 
-const ASCII_SPACES = new Set("\t\n\v\f\r \x1c\x1d\x1e\x1f");
-const OTHER_SPACE = /[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
-
 /** `bytes.decode("utf-8", errors="replace")`: a byte order mark stays. */
 export function decodeUtf8(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
@@ -50,7 +47,7 @@ export function words(text: string, most = Number.POSITIVE_INFINITY): readonly s
   let start = skipSpace(text, 0);
   while (start < text.length && found.length < most) {
     let end = start + 1;
-    while (end < text.length && !isSpace(text[end])) end += 1;
+    while (end < text.length && !isSpaceUnit(text.charCodeAt(end))) end += 1;
     found.push(text.slice(start, end));
     start = skipSpace(text, end);
   }
@@ -60,27 +57,35 @@ export function words(text: string, most = Number.POSITIVE_INFINITY): readonly s
 /** The place of the first character from `from` on that is no white space. */
 export function skipSpace(text: string, from: number): number {
   let at = from;
-  while (at < text.length && isSpace(text[at])) at += 1;
+  while (at < text.length && isSpaceUnit(text.charCodeAt(at))) at += 1;
   return at;
 }
 
 export function isSpace(character: string | undefined): boolean {
-  if (character === undefined) return false;
-  return character < "\x7f" ? ASCII_SPACES.has(character) : OTHER_SPACE.test(character);
+  return character !== undefined && isSpaceUnit(character.charCodeAt(0));
 }
+
+/** In numbers, since a log can be 64 MiB of white space. */
+function isSpaceUnit(unit: number): boolean {
+  if (unit < 0x80) return unit <= 0x20 && (unit >= 0x1c || (unit >= 0x09 && unit <= 0x0d));
+  return OTHER_SPACES.has(unit);
+}
+
+const OTHER_SPACES = new Set([0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000]);
+for (let unit = 0x2000; unit <= 0x200a; unit += 1) OTHER_SPACES.add(unit);
 
 /** `text.strip()`. */
 export function strip(text: string): string {
   const start = skipSpace(text, 0);
   let end = text.length;
-  while (end > start && isSpace(text[end - 1])) end -= 1;
+  while (end > start && isSpaceUnit(text.charCodeAt(end - 1))) end -= 1;
   return text.slice(start, end);
 }
 
 /** `text.rstrip()`. */
 export function stripEnd(text: string): string {
   let end = text.length;
-  while (end > 0 && isSpace(text[end - 1])) end -= 1;
+  while (end > 0 && isSpaceUnit(text.charCodeAt(end - 1))) end -= 1;
   return text.slice(0, end);
 }
 
