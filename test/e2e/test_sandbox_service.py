@@ -293,6 +293,39 @@ def test_release_and_interrupt_end_a_running_program_and_its_tree(anyone_offerin
     play(anyone_offering, work)
 
 
+def test_a_program_that_runs_while_its_trajectory_is_submitted_ends_with_the_sandbox(offering: Server) -> None:
+    async def work(client: sandlot.Client) -> None:
+        async with client.trajectory(TASK) as t:
+            begun = asyncio.Event()
+            line = "echo more >> README.md; echo begun; sleep 1000"
+            running = asyncio.create_task(t.sandbox.exec(line, on_output=lambda _: begun.set()))
+            await asyncio.wait_for(begun.wait(), 20)
+            grade = await t.submit()
+            with pytest.raises(sandlot.EndedError) as caught:
+                await asyncio.wait_for(running, 20)
+            assert caught.value.trajectory is not None and caught.value.trajectory.id == t.id
+            assert (grade.validity, grade.outcome) == ("VALID", "UNRESOLVED")
+            assert t.id not in str(offering.leftovers())
+
+    play(offering, work)
+
+
+def test_a_harness_that_breaks_the_sandbox_gets_results_and_the_record_says_so(offering: Server, isolated: None) -> None:
+    async def work(client: sandlot.Client) -> None:
+        async with client.trajectory(TASK, limits={"memory_mib": 64}) as t:
+            eaten = await t.sandbox.exec(["python3", "-c", "x = bytearray(1 << 30)"])
+            assert eaten.exit_code != 0 and eaten.oom_kills > 0
+            assert (await t.sandbox.exec("rm -rf --no-preserve-root / 2>/dev/null; echo over")).kind == "OK"
+            gone = await t.sandbox.exec(["ls"])
+            assert gone.exit_code == 127
+            with pytest.raises(FileNotFoundError):
+                await t.sandbox.read_file("/testbed/README.md")
+            grade = await t.submit()
+            assert (grade.validity, grade.reward) == ("VALID", 0.0), "what happens inside is never infrastructure"
+
+    play(offering, work)
+
+
 def test_a_bare_sandbox_takes_a_place_and_goes_with_its_lease(anyone_offering: Serving) -> None:
     async def work() -> None:
         async with stub(anyone_offering) as service:
