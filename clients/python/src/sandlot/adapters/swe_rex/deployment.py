@@ -15,7 +15,7 @@ from swerex.utils.log import get_logger
 
 import sandlot
 
-from ..background import Background
+from ..held import Held, Wanted, hold
 from .runtime import SandlotRuntime
 
 _ALIVE_S = 10.0
@@ -51,13 +51,11 @@ class SandlotDeployment(AbstractDeployment):  # type: ignore[misc,unused-ignore]
     """
 
     def __init__(self, *, logger: logging.Logger | None = None, **kwargs: Any) -> None:
-        self._client: sandlot.Client | None = None
+        self._held: Held | None = None
         self._config = SandlotDeploymentConfig(**kwargs)
         self.logger = logger or get_logger("rex-deploy")
         self.grade: sandlot.Grade | None = None
         self._hooks = CombinedDeploymentHook()
-        self._background = Background()
-        self._held: sandlot.Trajectory | sandlot.BareSandbox | None = None
         self._runtime: SandlotRuntime | None = None
 
     @classmethod
@@ -69,14 +67,12 @@ class SandlotDeployment(AbstractDeployment):  # type: ignore[misc,unused-ignore]
 
     async def start(self) -> None:
         """Creates the sandbox. A second time it does nothing."""
-        if self._runtime is not None:
+        if self._held is not None:
             return
         self._hooks.on_custom_step("Creating the sandbox")
-        try:
-            self._runtime = await self._background.run(self._opened())
-        except BaseException:
-            self._background.stop()
-            raise
+        options = self._config.model_dump(exclude={"command_timeout_s"})
+        self._held = await hold(Wanted(**options))
+        self._runtime = SandlotRuntime(self._held, self._config.command_timeout_s)
 
     async def is_alive(self, *, timeout: float | None = None) -> IsAliveResponse:
         """Whether the server still holds the sandbox. A server that does not answer within `timeout` (10 s) says no."""
@@ -87,21 +83,17 @@ class SandlotDeployment(AbstractDeployment):  # type: ignore[misc,unused-ignore]
         Grades the work tree as it is; the sandbox is over then. `reward` is 1 or 0, and None when there is no valid verdict:
         leave such a sample out.
         """
-        if not isinstance(self._held, sandlot.Trajectory):
-            raise DeploymentNotStartedError if self._held is None else RuntimeError("graded: expected true, got false")
-        self.grade = await self._background.run(self._held.submit())
+        if self._held is None:
+            raise DeploymentNotStartedError
+        self.grade = await self._held.submit()
         return self.grade
 
     async def stop(self) -> None:
         """Releases the sandbox. Idempotent. A server that is out of reach does it when the lease is over."""
-        client, self._client = self._client, None
+        held, self._held = self._held, None
         self._runtime = None
-        if client is None:
-            return
-        try:
-            await self._background.run(self._closed(client))
-        finally:
-            self._background.stop()
+        if held is not None:
+            await held.release()
 
     @property
     def runtime(self) -> SandlotRuntime:
@@ -116,35 +108,9 @@ class SandlotDeployment(AbstractDeployment):  # type: ignore[misc,unused-ignore]
             raise DeploymentNotStartedError
         return self._held.id
 
-    async def _opened(self) -> SandlotRuntime:
-        config = self._config
-        client = sandlot.connect(
-            config.server, config.token, patience=config.patience_s, create_deadline=config.create_deadline_s
-        )
-        await client.__aenter__()
-        try:
-            make = client.trajectory if config.graded else client.sandbox
-            held = make(config.task_id, pool=config.pool, labels=config.labels, limits=config.limits)
-            await held.open()
-        except BaseException:
-            await client.__aexit__(None, None, None)
-            raise
-        self._client, self._held = client, held
-        sandbox = held.sandbox if isinstance(held, sandlot.Trajectory) else held
-        return SandlotRuntime(
-            client, sandbox, self._background, workdir=held.summary.workdir, command_timeout_s=config.command_timeout_s
-        )
-
-    async def _closed(self, client: sandlot.Client) -> None:
-        try:
-            if self._held is not None:
-                await self._held.__aexit__(None, None, None)
-        finally:
-            await client.__aexit__(None, None, None)
-
     def __del__(self) -> None:
         """Like the base class, and without its word when there is nothing to stop."""
-        if getattr(self, "_client", None) is None:
+        if getattr(self, "_held", None) is None:
             return
         try:
             asyncio.get_running_loop().create_task(self.stop())

@@ -20,8 +20,8 @@ from swerex.runtime import abstract as rex
 
 import sandlot
 
-from ..background import Background
-from .output import Output, output_of
+from ..held import Held
+from ..output import Output, output_of
 from .session import Session, SyntaxFault
 from .upload import packed
 
@@ -35,19 +35,11 @@ class SandlotRuntime(rex.AbstractRuntime):  # type: ignore[misc,unused-ignore]
     (`is_interactive_command`, `expect`) raises NotImplementedError.
     """
 
-    def __init__(
-        self,
-        client: sandlot.Client,
-        sandbox: sandlot.Sandbox,
-        background: Background,
-        *,
-        workdir: str,
-        command_timeout_s: float,
-    ) -> None:
-        self._client = client
-        self._sandbox = sandbox
-        self._background = background
-        self._workdir = workdir
+    def __init__(self, held: Held, command_timeout_s: float) -> None:
+        self._client = held.client
+        self._sandbox = held.sandbox
+        self._background = held.background
+        self._workdir = held.workdir
         self._command_timeout_s = command_timeout_s
         self._sessions: dict[str, Session] = {}
 

@@ -1,0 +1,91 @@
+"""A sandbox that an agent harness holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import sandlot
+
+from .background import Background
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which sandbox, where. Those of the adapters that take settings by name check them before."""
+
+    task_id: str
+    server: str
+    token: str | None = None
+    graded: bool = True
+    """A trajectory. False: a bare sandbox with the environment of the task and no grade."""
+    pool: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    patience_s: float = 600.0
+    create_deadline_s: float = 3600.0
+
+
+class Held:
+    """Made by `hold`, over with `release`. Its calls belong to the loop of `background`."""
+
+    def __init__(
+        self, background: Background, client: sandlot.Client, open_one: sandlot.Trajectory | sandlot.BareSandbox
+    ) -> None:
+        self.background = background
+        self.client = client
+        self.id = open_one.id
+        self.workdir = open_one.summary.workdir
+        self.sandbox = open_one.sandbox if isinstance(open_one, sandlot.Trajectory) else open_one
+        self.grade: sandlot.Grade | None = None
+        self._one = open_one
+        self._over = False
+
+    async def submit(self) -> sandlot.Grade:
+        """Grades the work tree as it is, once. `reward` is None when there is no valid verdict."""
+        if not isinstance(self._one, sandlot.Trajectory):
+            raise RuntimeError("graded: expected true, got false")
+        if self.grade is None:
+            self.grade = await self.background.run(self._one.submit())
+        return self.grade
+
+    async def release(self) -> None:
+        """Idempotent. A server that is out of reach does it when the lease is over."""
+        if self._over:
+            return
+        self._over = True
+        try:
+            await self.background.run(self._closed())
+        finally:
+            self.background.stop()
+
+    async def _closed(self) -> None:
+        try:
+            await self._one.__aexit__(None, None, None)
+        finally:
+            await self.client.__aexit__(None, None, None)
+
+
+async def hold(wanted: Wanted) -> Held:
+    """A sandbox with a connection and a loop of its own."""
+    background = Background()
+    try:
+        return await background.run(_opened(wanted, background))
+    except BaseException:
+        background.stop()
+        raise
+
+
+async def _opened(wanted: Wanted, background: Background) -> Held:
+    client = sandlot.connect(
+        wanted.server, wanted.token, patience=wanted.patience_s, create_deadline=wanted.create_deadline_s
+    )
+    await client.__aenter__()
+    try:
+        make = client.trajectory if wanted.graded else client.sandbox
+        one = make(wanted.task_id, pool=wanted.pool, labels=wanted.labels, limits=wanted.limits)
+        await one.open()
+    except BaseException:
+        await client.__aexit__(None, None, None)
+        raise
+    return Held(background, client, one)
