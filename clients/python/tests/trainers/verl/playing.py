@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import copy
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import sandlot
+import pyarrow.parquet
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
-from prepare import row, write
 from scripted import Before, ScriptedModel, loaded, make_tokenizer
 from transformers import AutoTokenizer
 from verl import DataProto
@@ -20,7 +22,8 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 
 Change = Callable[[dict[str, Any]], None]
-EXAMPLE = Path(__file__).resolve().parents[5] / "examples/verl"
+ROOT = Path(__file__).resolve().parents[5]
+EXAMPLE = ROOT / "examples/verl"
 
 
 class Verl:
@@ -70,8 +73,8 @@ class Verl:
         return DataProto.from_single_dict(collate_fn(self.samples(config, plays, change)))
 
     def samples(self, config: DictConfig, plays: Sequence[tuple[str, str]], change: Change | None = None) -> list[dict[str, Any]]:
-        """Written by the example's script and read by verl's data set."""
-        write(asyncio.run(self._rows(plays, change)), self.folder / "train.parquet")
+        """Read by verl's data set."""
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(self._rows(plays, change)), self.folder / "train.parquet")
         tokenizer = AutoTokenizer.from_pretrained(self.folder / "model")
         tokenizer.chat_template = config.actor_rollout_ref.model.custom_chat_template
         data = RLHFDataset(data_files=[config.data.train_files], tokenizer=tokenizer, config=config.data, processor=None)
@@ -97,17 +100,27 @@ class Verl:
     def decoded(self, ids: Any) -> str:
         return str(loaded(self.folder / "model").decode(ids))
 
-    async def _rows(self, plays: Sequence[tuple[str, str]], change: Change | None) -> list[dict[str, Any]]:
+    def _rows(self, plays: Sequence[tuple[str, str]], change: Change | None) -> list[dict[str, Any]]:
         rows = []
-        async with sandlot.connect(os.environ["SANDLOT_SERVER"]) as client:
-            for index, (task_id, policy) in enumerate(plays):
-                one = row(await client.task(task_id), "train", index)
-                one["prompt"][-1]["content"] += f"\npolicy={policy}"
-                one["agent_name"] = self.agent
-                if change is not None:
-                    change(one)
-                rows.append(one)
+        for index, (task_id, policy) in enumerate(plays):
+            row = copy.deepcopy(bundled_rows().get(task_id) or next(iter(bundled_rows().values())))
+            row["prompt"][-1]["content"] += f"\npolicy={policy}"
+            row["agent_name"] = self.agent
+            row["extra_info"].update(index=index, task_id=task_id)
+            row["extra_info"]["tools_kwargs"] = {name: {"create_kwargs": {"task_id": task_id}} for name in ("bash", "submit_solution")}
+            if change is not None:
+                change(row)
+            rows.append(row)
         return rows
+
+
+@cache
+def bundled_rows() -> dict[str, dict[str, Any]]:
+    """As `sandlot dataset build` writes them, by task."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([ROOT / "scripts/sandlot", "dataset", "build", "--bundled", "--val", "0", "--out", folder], check=True, capture_output=True)
+        rows = pyarrow.parquet.read_table(Path(folder) / "train.parquet").to_pylist()
+    return {row["extra_info"]["task_id"]: row for row in rows}
 
 
 def rewards(out: DataProto) -> list[float]:

@@ -44,14 +44,13 @@ def test_64_trajectories_over_two_workers_get_their_rewards(verl: Verl, shared: 
     assert not living(shared)
 
 
-def test_the_v1_trainer_gets_no_row_for_a_sample_without_a_verdict(verl: Verl, own: Server, cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_v1_trainer_gets_no_row_for_a_sample_without_a_verdict(verl: Verl, own: Server, cluster: None) -> None:
     tq = pytest.importorskip("transfer_queue", reason="this verl has no V1 trainer")
     from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
     from verl.utils import tensordict_utils
 
     own.tasks.append(task_file(own.folder, "broken", environment={"baseCommit": "0" * 40}))
     own.start()
-    monkeypatch.setenv("SANDLOT_SERVER", own.address)
     verl.settings["server"] = own.address
     verl.overrides += ["actor_rollout_ref.rollout.agent.num_workers=1", "transfer_queue.backend.SimpleStorage.num_data_storage_units=1"]
     config = verl.config()
