@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet
-import sandlot
 from pyarrow import Table
+
+import sandlot
 
 
 async def warm(server: str, token: str | None, ids: list[str]) -> dict[str, str]:
@@ -38,13 +39,18 @@ async def run(server: str, folder: Path) -> str | None:
     files = [folder / "train.parquet", folder / "val.parquet"]
     tables = {path: pyarrow.parquet.read_table(path) for path in files}
     try:
-        broken = await warm(server, os.environ.get("SANDLOT_TOKEN"), sorted({one for table in tables.values() for one in task_ids(table)}))
+        broken = await warm(
+            server,
+            os.environ.get("SANDLOT_TOKEN"),
+            sorted({one for table in tables.values() for one in task_ids(table)}),
+        )
     except sandlot.NotFoundError as error:
-        return f"{server} does not have all tasks of {folder} ({error}): serve the same --tasks that the data set was built from"
+        return f"{server} does not have all tasks of {folder} ({error}): serve the --tasks that it was built from"
     except sandlot.UnauthenticatedError as error:
         return f"{server} demands a token ({error}): set SANDLOT_TOKEN"
     except sandlot.ConnectionLost as error:
-        return f"no Sandlot server answers at {server} ({error}): start one, `sandlot serve --listen {server}`, or set SANDLOT_SERVER"
+        start = f"start one, `sandlot serve --listen {server}`, or set SANDLOT_SERVER"
+        return f"no Sandlot server answers at {server} ({error}): {start}"
     for path, table in tables.items():
         kept = table.filter([task_id not in broken for task_id in task_ids(table)])
         if not len(kept):

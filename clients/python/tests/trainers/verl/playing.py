@@ -28,8 +28,8 @@ EXAMPLE = ROOT / "examples/verl"
 
 class Verl:
     """
-    The example's configuration over a tokenizer of bytes. `settings` go over those of agent_loop.yaml and tool_config.yaml, `overrides` over
-    those of the trainer.
+    The example's configuration over a tokenizer of bytes. `settings` go over those of agent_loop.yaml, `tool_settings`
+    over those of tool_config.yaml, `overrides` over those of the trainer.
     """
 
     def __init__(self, folder: Path, policies: dict[str, list[str]]) -> None:
@@ -37,6 +37,7 @@ class Verl:
         self.policies = dict(policies)
         self.overrides: list[str] = []
         self.settings: dict[str, Any] = {}
+        self.tool_settings: dict[str, Any] = {}
         self.agent = "sandlot"
         self.before: Before | None = None
         self.model: ScriptedModel | None = None
@@ -49,7 +50,7 @@ class Verl:
         loops.write_text(yaml.safe_dump(blocks))
         configured = yaml.safe_load((EXAMPLE / tools.name).read_text())
         for tool in configured["tools"]:
-            tool["config"].update(self.settings)
+            tool["config"].update(self.tool_settings)
         tools.write_text(yaml.safe_dump(configured))
         overrides = [
             f"actor_rollout_ref.model.path={self.folder / 'model'}",

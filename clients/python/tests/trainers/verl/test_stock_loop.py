@@ -71,7 +71,7 @@ def test_the_rewards_of_the_server_come_through_the_reward_function(stock: Verl,
 
 
 def test_a_server_that_is_not_there_stops_the_batch_and_is_no_0(stock: Verl) -> None:
-    stock.settings.update(server="127.0.0.1:9", patience_s=0.5)
+    stock.tool_settings.update(server="127.0.0.1:9", patience_s=0.5)
     with pytest.raises(RuntimeError, match=r"no reward for a sample of sandlot/.*no Sandlot server answers at 127\.0\.0\.1:9"):
         play(stock, (TASK, f"gold-{TASK}"))
 

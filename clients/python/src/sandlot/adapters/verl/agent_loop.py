@@ -49,7 +49,9 @@ class SandlotAgentLoop(ToolAgentLoop):  # type: ignore[misc,unused-ignore]
                 log.error("sample %s of %s is dropped: %s", row.labels, row.task_id, lost)
                 return []
             if self._settings.on_failure == "raise":
-                raise RuntimeError(f"no reward after {redone + 1} attempts, and this trainer cannot drop a sample: {lost}")
+                raise RuntimeError(
+                    f"no reward after {redone + 1} attempts, and this trainer cannot drop a sample: {lost}"
+                )
             log.error("sample %s of %s gets reward 0 (on_failure: zero): %s", row.labels, row.task_id, lost)
             if output is None:  # there was no trajectory: one message of the model, to have something to train on
                 output = await super().run(sampling_params, **kwargs)

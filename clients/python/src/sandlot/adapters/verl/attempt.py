@@ -84,6 +84,7 @@ class Attempt:
         self._trajectory = trajectory
         self._settings = settings
         self._terminated = False
+        self._as_it_stood = False
         self._steps = 0
         self._tool_errors = 0
         self._out_of_budget = False
@@ -108,6 +109,7 @@ class Attempt:
         if self.lost is not None:
             return
         if self.grade is None and (self._terminated or self._settings.grade_unsubmitted):
+            self._as_it_stood = not self._terminated
             try:
                 self.grade = await self._trajectory.submit()
             except (sandlot.EndedError, *_SPOILED) as error:
@@ -127,7 +129,7 @@ class Attempt:
             **report_of_lost(),
             "acc": self.reward if self.lost is None else 0.0,
             "score": self.reward if self.lost is None else 0.0,
-            "submitted": float(bool(self.grade and self.grade.submitted)),
+            "submitted": float(bool(self.grade and self.grade.submitted and not self._as_it_stood)),
             "out_of_budget": float(self._out_of_budget),
             "steps": float(self._steps),
             "tool_errors": float(self._tool_errors),
@@ -171,13 +173,13 @@ def _explained(error: sandlot.SandlotError, settings: Settings, task_id: str) ->
     if isinstance(error, (sandlot.UnauthenticatedError, sandlot.ForbiddenError)):
         what = "no token was sent" if settings.token is None else "the token that was sent will not do"
         return (
-            f"the Sandlot server at {server} demands a token with scope `rollout`, and {what} ({error}). Set `token` in "
-            "the YAML, which reads SANDLOT_TOKEN where the Ray workers run"
+            f"the Sandlot server at {server} demands a token with scope `rollout`, and {what} ({error}). Set `token` "
+            "in the YAML, which reads SANDLOT_TOKEN where the Ray workers run"
         )
     if isinstance(error, sandlot.NotFoundError):
         return (
-            f"the Sandlot server at {server} does not know the task {task_id!r} ({error}). Serve the data set that this "
-            "row came from (`sandlot serve --tasks SOURCE`), or build the rows anew from this server"
+            f"the Sandlot server at {server} does not know the task {task_id!r} ({error}). Serve the data set that "
+            "this row came from (`sandlot serve --tasks SOURCE`), or build the rows anew from this server"
         )
     if isinstance(error, sandlot.BusyError):
         return (

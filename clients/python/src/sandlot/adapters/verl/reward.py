@@ -9,7 +9,12 @@ from sandlot.adapters.verl.tools import PROBLEM, REPORT
 
 
 def compute_score(
-    data_source: str, solution_str: str, ground_truth: Any, extra_info: dict[str, Any], on_failure: str = "raise", **_: Any
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: dict[str, Any],
+    on_failure: str = "raise",
+    **_: Any,
 ) -> dict[str, float]:
     """
     The reward that the server gave, never anything read out of the text. A policy that did not submit, or called no

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Settings:
-    """The keys of the block `sandlot` in `agent_loop.yaml`. An unknown key is an error, as is a value that does not fit."""
+    """The keys of the block `sandlot` in `agent_loop.yaml`. An unknown key or a value that does not fit is an error."""
 
     server: str = "127.0.0.1:50051"
     """HOST:PORT of the server, as the rollout workers reach it."""

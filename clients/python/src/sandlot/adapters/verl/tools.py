@@ -86,7 +86,7 @@ class SubmitSolutionTool(SandlotTool):
 
 
 async def _session(agent_data: Any, tool: str, settings: Settings) -> Attempt:
-    """The attempt of this trajectory. Calls that come together wait for the same one; it ends when verl drops its data."""
+    """The attempt of this trajectory, the same for calls that come together. It ends when verl drops its data."""
     opening: asyncio.Task[Attempt] | None = getattr(agent_data, "_sandlot", None)
     if opening is None:
         stack = AsyncExitStack()
