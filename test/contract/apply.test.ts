@@ -10,7 +10,7 @@ if (variant === undefined) console.warn("the application of patches is not tried
 
 /** Twenty numbered lines in `f`, and a history in which line 5 was `old 5` once. */
 const REPOSITORY = `
-set -e; cd "$PLACE" && rm -r file folder
+set -e; [ "$PLACE" != / ]; cd "$PLACE"; rm -r file folder
 git init -q . && git config user.name t && git config user.email t@t && git config core.hooksPath /dev/null
 seq 1 20 | sed 's/^5$/old 5/' > f && git add f && git commit -qm first
 seq 1 20 > f && git commit -qam second

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { check, type Read } from "../../problem.ts";
-import { OFFICIAL_RULES } from "../../verdict/official/repositories.ts";
+import { OFFICIAL_RULES, type OfficialRule } from "../../verdict/official/repositories.ts";
 import { readOfficialRow } from "../../verdict/official/row.ts";
 import type { Expectation } from "../../verdict/verdict.ts";
 import { END_TEST_OUTPUT, officialScript, START_TEST_OUTPUT } from "../eval-script.ts";
@@ -8,6 +8,7 @@ import type { RowOrigin, RowReader } from "../reader.ts";
 import { CommitId, type EnvironmentRecipe, ParserName, Task, TaskId, TestScript } from "../task.ts";
 import { classicScript } from "./classic-script.ts";
 import { DIFFICULTY, isPath, LOCAL_COLUMNS, localRepository, SomeTests, sourceOf, Tests } from "./columns.ts";
+import { resetAsIn4, usesConda } from "./reset-tests.ts";
 import { SWE_GYM_REPOSITORIES } from "./swe-gym-recipes.ts";
 import { CLASSIC_REPOSITORIES, swebenchRecipe } from "./swebench-recipes.ts";
 import { directives, patchedFiles } from "./test-patch.ts";
@@ -108,7 +109,7 @@ function taskFields(row: Row, origin: RowOrigin, { parser, evalType, instance }:
     id: row.instance_id,
     source: sourceOf(origin),
     repo: row.repo,
-    language: row.language ?? (usesConda(row) ? "python" : ""),
+    language: row.language ?? (usesConda(row.eval_script) ? "python" : ""),
     difficulty: DIFFICULTY.get(row.difficulty ?? "") ?? "",
     instruction: row.problem_statement,
     environment: {
@@ -122,7 +123,7 @@ function taskFields(row: Row, origin: RowOrigin, { parser, evalType, instance }:
     needs,
     grader: {
       ...{ rule, apply: rule, parser, evalType, instance },
-      script: officialScript(row.eval_script, rule),
+      script: officialScript(scriptFor(row, rule), rule),
       failToPass: row.FAIL_TO_PASS,
       passToPass: row.PASS_TO_PASS,
       // A parser of our own has no official counterpart.
@@ -132,11 +133,16 @@ function taskFields(row: Row, origin: RowOrigin, { parser, evalType, instance }:
   };
 }
 
+function scriptFor({ eval_script, base_commit, test_patch }: Row, rule: OfficialRule): string {
+  if (rule !== "swebench@4.1.0") return eval_script;
+  return resetAsIn4(eval_script, { baseCommit: base_commit, testPatch: test_patch ?? "" });
+}
+
 type Needs = NonNullable<z.input<typeof Task>["needs"]>;
 
 /** Without its image a row is played by the official recipe of a Python repository, or by our columns. */
 function needsOf(row: Row): Needs {
-  const local = row.repository || row.setup || isPath(row.repo) || usesConda(row) || !row.image;
+  const local = row.repository || row.setup || isPath(row.repo) || usesConda(row.eval_script) || !row.image;
   const reason = "the official run fetches files for the tests that a text patch cannot carry";
   return [
     ...(local ? [] : [{ capability: "images" as const, reason: `its environment is the image ${row.image}` }]),
@@ -146,14 +152,10 @@ function needsOf(row: Row): Needs {
 
 /** The official recipe is for scripts that activate the official environment; a script that does not brings nothing it needs. */
 function setupOf(row: Row): z.input<typeof EnvironmentRecipe>["setup"] {
-  if (!row.setup && row.version && !isPath(row.repo) && usesConda(row)) {
+  if (!row.setup && row.version && !isPath(row.repo) && usesConda(row.eval_script)) {
     return { type: "swebench", repo: row.repo, version: row.version };
   }
   return { type: "commands", commands: row.setup ?? [], network: false };
-}
-
-function usesConda(row: Row): boolean {
-  return /^conda activate /m.test(row.eval_script);
 }
 
 /** Images of the issue are no matter for the tests. */
