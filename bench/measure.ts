@@ -27,6 +27,11 @@ export async function timed<T>(work: () => Promise<T>): Promise<{ ms: number; va
   return { ms: performance.now() - began, value };
 }
 
+/** Time for the warm pool to fill again, so that nothing is made while something else is timed. */
+export async function refilled(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 500));
+}
+
 /** Lower is better. */
 export function compare(
   name: string,

@@ -92,6 +92,12 @@ export class OurServer {
     return this.#call(RolloutService.method.execute, { trajectoryId, callId, tool: "bash", argumentsJson });
   }
 
+  /** A grade on a changed tree. */
+  async submitted(trajectoryId: string): Promise<Grade> {
+    await this.bash(trajectoryId, "echo '# changed' >> test_one.py");
+    return this.submit(trajectoryId);
+  }
+
   submit(trajectoryId: string): Promise<Grade> {
     return this.#call(RolloutService.method.grade, {
       subject: { case: "trajectoryId", value: trajectoryId },
@@ -108,6 +114,7 @@ export class OurServer {
     for (let trajectory = 0; trajectory < 20; trajectory++) {
       const { id } = await this.create();
       for (let i = 0; i < 50; i++) await this.bash(id, "true");
+      if (trajectory % 2 === 0) await this.submitted(id);
       await this.release(id);
     }
   }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type Docker from "dockerode";
 import { DockerPeer } from "./docker.ts";
-import { compare, type Row, spread, timed } from "./measure.ts";
+import { compare, type Row, refilled, spread, timed } from "./measure.ts";
 import { family, pssMiB } from "./memory.ts";
 import { OurServer } from "./ours.ts";
 import { buildRoot } from "./root.ts";
@@ -94,11 +94,6 @@ async function dockerRound(
   times.create.push(made.ms);
   for (let i = 0; i < 10; i++) times.execute.push((await timed(() => peer.exec(made.value, "true"))).ms);
   times.release.push((await timed(() => peer.remove(made.value))).ms);
-}
-
-/** Time for the warm pool to fill again, so that nothing is made while something else is timed. */
-async function refilled(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 500));
 }
 
 /** Many alive at once: the time to get there, what they weigh, and how quick a command is then. */

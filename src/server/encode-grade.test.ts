@@ -57,7 +57,7 @@ test("the CLI prints words without prefixes, and times as whole milliseconds", (
     outcome: "UNRESOLVED",
     assurance: { level: "RULE_ONLY" },
     official_resolved: false,
-    timings: { command_ms: 7, grade_ms: 15 },
+    timings: { submission_ms: 1, command_ms: 7, tests_ms: 4, verdict_ms: 5, grade_ms: 15 },
     left_out: ["build/x"],
   });
 });

@@ -56,11 +56,14 @@ function encodeProvenance({ environmentKey, ...same }: Provenance): MessageInitS
 
 function encodeGradeTimings(timings: GradeTimings): MessageInitShape<typeof TimingsSchema> {
   const whole = Object.values(timings).reduce((sum: number, part: number) => sum + part, 0);
-  const { queuedMs, sandboxMs, applyMs, testMs } = timings;
+  const { queuedMs, submissionMs, sandboxMs, applyMs, testMs, verdictMs } = timings;
   return {
     queuedMs: uint32(queuedMs),
+    submissionMs: uint32(submissionMs),
     sandboxMs: uint32(sandboxMs),
     commandMs: uint32(applyMs + testMs),
+    testsMs: uint32(testMs),
+    verdictMs: uint32(verdictMs),
     gradeMs: uint32(whole - queuedMs),
     serverMs: uint32(whole),
   };

@@ -140,17 +140,23 @@ class Provenance(_message.Message):
     def __init__(self, environment_digest: _Optional[str] = ..., base_commit: _Optional[str] = ..., seal: _Optional[str] = ..., rule: _Optional[str] = ..., parser: _Optional[str] = ..., patch_sha256: _Optional[str] = ..., log_sha256: _Optional[str] = ..., backend: _Optional[str] = ..., server_version: _Optional[str] = ...) -> None: ...
 
 class Timings(_message.Message):
-    __slots__ = ("queued_ms", "prepare_ms", "sandbox_ms", "command_ms", "grade_ms", "server_ms")
+    __slots__ = ("queued_ms", "prepare_ms", "sandbox_ms", "command_ms", "grade_ms", "server_ms", "submission_ms", "tests_ms", "verdict_ms")
     QUEUED_MS_FIELD_NUMBER: _ClassVar[int]
     PREPARE_MS_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_MS_FIELD_NUMBER: _ClassVar[int]
     COMMAND_MS_FIELD_NUMBER: _ClassVar[int]
     GRADE_MS_FIELD_NUMBER: _ClassVar[int]
     SERVER_MS_FIELD_NUMBER: _ClassVar[int]
+    SUBMISSION_MS_FIELD_NUMBER: _ClassVar[int]
+    TESTS_MS_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_MS_FIELD_NUMBER: _ClassVar[int]
     queued_ms: int
     prepare_ms: int
     sandbox_ms: int
     command_ms: int
     grade_ms: int
     server_ms: int
-    def __init__(self, queued_ms: _Optional[int] = ..., prepare_ms: _Optional[int] = ..., sandbox_ms: _Optional[int] = ..., command_ms: _Optional[int] = ..., grade_ms: _Optional[int] = ..., server_ms: _Optional[int] = ...) -> None: ...
+    submission_ms: int
+    tests_ms: int
+    verdict_ms: int
+    def __init__(self, queued_ms: _Optional[int] = ..., prepare_ms: _Optional[int] = ..., sandbox_ms: _Optional[int] = ..., command_ms: _Optional[int] = ..., grade_ms: _Optional[int] = ..., server_ms: _Optional[int] = ..., submission_ms: _Optional[int] = ..., tests_ms: _Optional[int] = ..., verdict_ms: _Optional[int] = ...) -> None: ...
