@@ -15,7 +15,12 @@ const knobs = sources.flatMap(({ path, text }) =>
     name: plain ?? (template ?? "").replace(/\$\{[^}]*\}+/g, "*"),
   })),
 );
-const manual = [...readdirSync(join(ROOT, "docs")).map((page) => join("docs", page)), "secrets/README.md"]
+const manual = [
+  ...readdirSync(join(ROOT, "docs"))
+    .filter((page) => page.endsWith(".md"))
+    .map((page) => join("docs", page)),
+  "secrets/README.md",
+]
   .map((page) => readFileSync(join(ROOT, page), "utf8"))
   .join("\n");
 
