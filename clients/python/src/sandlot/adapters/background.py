@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from sandlot.sync import _Loop
+from sandlot._background import BackgroundLoop
 
 Out = TypeVar("Out")
 
@@ -15,7 +15,7 @@ class Background:
     """A loop in a thread, from the first call until `stop`. Leases are renewed on it while nobody waits."""
 
     def __init__(self) -> None:
-        self._loop = _Loop()
+        self._loop = BackgroundLoop()
 
     async def run(self, work: Coroutine[Any, Any, Out]) -> Out:
         """Waits on the caller's own loop; cancelling it cancels the work."""
