@@ -62,4 +62,5 @@ def own() -> Iterator[Server]:
 def verl(tmp_path: Path, shared: Server, monkeypatch: pytest.MonkeyPatch) -> Verl:
     """verl on the shared server, by the files of the example."""
     monkeypatch.setenv("SANDLOT_SERVER", shared.address)
+    monkeypatch.delenv("SANDLOT_TOKEN", raising=False)
     return Verl(tmp_path, POLICIES)

@@ -14,8 +14,9 @@ from server import Server
 
 
 def launch(server: str, data: Path, source: str, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "SANDLOT_TOKEN"}
     settings = {"SANDLOT_SERVER": server, "DATA": str(data), "SOURCE": source, "PYTHON": sys.executable, "DRY_RUN": "1", **environment}
-    return subprocess.run([EXAMPLE / "train.sh", *more], env={**os.environ, **settings}, capture_output=True, text=True, timeout=240)
+    return subprocess.run([EXAMPLE / "train.sh", *more], env={**inherited, **settings}, capture_output=True, text=True, timeout=240)
 
 
 def test_it_builds_rows_warms_their_environments_and_hands_verl_the_configuration(shared: Server, tmp_path: Path) -> None:
