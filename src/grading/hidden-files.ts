@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { SandlotError } from "../errors.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { HiddenFile } from "./spec.ts";
@@ -31,13 +31,33 @@ async function placeFrom(
   { path, from }: { readonly path: string; readonly from: string },
   signal: AbortSignal,
 ): Promise<void> {
-  const found = await stat(from).catch((cause: unknown) => {
+  const lacking = (cause: unknown): never => {
     throw new SandlotError("task", `the task needs ${from}, which is not on this host`, { field: "grader", cause });
-  });
-  if (!found.isDirectory()) {
-    return placeFile(sandbox, path, await readFile(from), signal, found.mode & 0o111 ? 0o755 : 0o644);
+  };
+  const real = await realpath(from).catch(lacking);
+  for await (const file of filesIn(real)) {
+    const { mode } = await stat(file);
+    const target = join(path, relative(real, file));
+    await placeFile(sandbox, target, await readFile(file), signal, mode & 0o111 ? 0o755 : 0o644);
   }
-  for (const name of (await readdir(from)).sort()) {
-    await placeFrom(sandbox, { path: join(path, name), from: join(from, name) }, signal);
+}
+
+/** The file itself, or every file below the folder, in order. Whoever made the folder chose its links: fault `task` for one that leads out of it, or to a folder. */
+async function* filesIn(path: string, top = path): AsyncGenerator<string> {
+  if (!(await stat(path)).isDirectory()) {
+    yield path;
+    return;
   }
+  const entries = await readdir(path, { withFileTypes: true });
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const inner = join(path, entry.name);
+    if (entry.isDirectory()) yield* filesIn(inner, top);
+    else if (entry.isFile() || (await leadsToFileIn(inner, top))) yield inner;
+    else throw new SandlotError("task", `expected files and folders, got ${inner}`, { field: "grader" });
+  }
+}
+
+async function leadsToFileIn(link: string, top: string): Promise<boolean> {
+  const target = await realpath(link).catch(() => "");
+  return target.startsWith(`${top}/`) && (await stat(target)).isFile();
 }

@@ -46,14 +46,22 @@ function userText(task: Task, workdir: string): string {
   const last = ["submit_solution", "finish"].find((tool) => task.agent.tools.includes(tool));
   const submit = last ? `\n- When you are done, call \`${last}\`.` : "";
   const tests = task.agent.visibleTestCommand;
-  return `Resolve this issue in the repository at ${workdir}:
+  const visible = tests === "" ? "" : `\n- The repository's own tests run with \`${tests}\`.`;
+  const instruction = task.instruction.trimEnd();
+  return task.kind === "task"
+    ? `Do this task in the folder ${workdir}:
+
+<task>
+${instruction}
+</task>
+
+- Your work is judged by tests that you cannot see. Only what is below ${workdir} when you end counts.${visible}${submit}`
+    : `Resolve this issue in the repository at ${workdir}:
 
 <issue>
-${task.instruction.trimEnd()}
+${instruction}
 </issue>
 
 - Change the source code so that the issue is resolved. What worked before must go on working.
-- Your change is judged by tests that you cannot see; changes to test files have no effect.${
-    tests === "" ? "" : `\n- The repository's own tests run with \`${tests}\`.`
-  }${submit}`;
+- Your change is judged by tests that you cannot see; changes to test files have no effect.${visible}${submit}`;
 }

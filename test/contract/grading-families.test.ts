@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Environment } from "../../src/environments/environment.ts";
@@ -76,6 +76,28 @@ describe.skipIf(!runnable)("grading as each family does", () => {
       const before = 'test -z "$(git status --porcelain)" && cp /hidden/name /seen';
       const script = 'test "$(cat /seen)" = secret && ! git diff --quiet && echo PASSED found';
       expect(await grade(finding(script, { files, before }), fix())).toMatchObject(VALID_ONE);
+    });
+
+    it("has a folder of the task with all that is in it, and nothing that its links lead to elsewhere", async () => {
+      const from = join(place.root, "tests");
+      await mkdir(join(from, "deep"), { recursive: true });
+      await writeFile(join(from, "test.sh"), "", { mode: 0o755 });
+      await writeFile(join(from, "deep/data"), "data");
+      await symlink("deep/data", join(from, "link"));
+      const seen =
+        "test -x /tests/test.sh && ! test -x /tests/deep/data && cmp /tests/link /tests/deep/data && echo PASSED found";
+      const spec = finding(seen, { files: [{ path: "/tests", from }] });
+      expect(await grade(spec, fix())).toMatchObject(VALID_ONE);
+      for (const [name, target] of [
+        ["out", "/etc/hostname"],
+        ["loop", "."],
+        ["broken", "nothing"],
+      ] as const) {
+        await symlink(target, join(from, name));
+        const reason = `expected files and folders, got ${join(from, name)}`;
+        expect(await grade(spec, fix())).toMatchObject({ ...TASK_FAULT, reason });
+        await rm(join(from, name));
+      }
     });
 
     it("is the task's fault when it fails, and so are files that this host lacks", async () => {
