@@ -52,4 +52,12 @@ describe("the family of a row", () => {
       }
     }
   });
+
+  it.each(families)("takes a column of %s without a value for one that is not there", (family, row) => {
+    for (const column of Object.keys(row)) {
+      const without = Object.fromEntries(Object.entries(row).filter(([name]) => name !== column));
+      const [absent, empty] = [without, { ...row, [column]: null }].map((one) => readRow(one, ORIGIN, family));
+      expect([column, empty?.ok]).toEqual([column, absent?.ok]);
+    }
+  });
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ROWS } from "./families/rows.fixture.ts";
 import { fileSource } from "./sources/file.ts";
 import type { Source } from "./sources/source.ts";
 import { someRow, someTask } from "./task.fixture.ts";
@@ -190,19 +191,37 @@ describe("the rule of a set", () => {
 });
 
 describe("what others publish", () => {
+  const origin = { folder: "/copy", dataset: "a/b", revision: "a".repeat(40), split: "dev" };
+  const published = (row: unknown, set: Pick<TaskSet, "family" | "harness"> = {}) => {
+    async function* rows() {
+      yield { place: "a/b[0]", row: { ok: true as const, value: row } };
+    }
+    return readTaskSet({ sources: [{ name: "a/b", origin, rows }], ...set });
+  };
+  const refused = /^a\/b\[0\]: environment: expected no path of this host in a data set of the hub, got /;
+
   it("names no path of this host", async () => {
-    const origin = { folder, dataset: "a/b", revision: "a".repeat(40), split: "dev" };
-    const rows = (row: unknown) =>
-      async function* () {
-        yield { place: "a/b[0]", row: { ok: true as const, value: row } };
-      };
-    const published = (row: unknown) => readTaskSet({ sources: [{ name: "a/b", origin, rows: rows(row) }] });
     const environment = { repository: { type: "name", name: "a/b" }, baseCommit: "a".repeat(40) };
     expect(await published(someTask({ environment }))).toHaveLength(1);
     const whole = someTask({ environment: { ...environment, rootfs: { type: "directory", path: "/" } } });
-    await expect(published(whole)).rejects.toThrow(
-      /^a\/b\[0\]: environment: expected no path of this host in a data set of the hub, got "\/"$/,
+    await expect(published(whole)).rejects.toThrow(/got "\/"$/);
+    await expect(published(whole)).rejects.toThrow(refused);
+    await expect(published(someRow({ repository: "../../clones/x" }))).rejects.toThrow(refused);
+  });
+
+  it.each(Object.entries(ROWS))("names none in a row of %s either, but within the harness", async (_, row) => {
+    const [task] = await published(row, { harness: "/harness" });
+    expect(task?.source.dataset).toBe("a/b");
+    for (const repository of ["/etc", "../etc.fast-export"]) {
+      await expect(published({ ...row, repository })).rejects.toThrow(refused);
+    }
+  });
+
+  it("names nothing beside the harness by an id that is a path", async () => {
+    const outside = published(
+      { ...ROWS["swe-bench-pro"], instance_id: "instance_../../../etc" },
+      { harness: "/harness" },
     );
-    await expect(published(someRow({ repository: "../../clones/x" }))).rejects.toThrow(/expected no path of this host/);
+    await expect(outside).rejects.toThrow(/^a\/b\[0\]: instance_id: expected /);
   });
 });

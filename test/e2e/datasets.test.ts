@@ -157,6 +157,9 @@ describe("data sets on the command line", () => {
       code: 2,
       stderr: expect.stringContaining("expected swebench@5.0.2 or swebench@4.1.0"),
     });
+    const family = await sandlot("tasks", "--tasks", `${LITE}:dev`, "--family", "swe-bunch");
+    expect(family.stderr).toMatch(/family: expected one of sandlot, swe-bench, .*harbor, got "swe-bunch"/);
+    expect(family.code).toBe(1);
     const action = await sandlot("dataset", "unlock", "--dataset", LITE);
     expect(action).toMatchObject({ code: 2, stderr: expect.stringContaining('got "unlock"') });
   });

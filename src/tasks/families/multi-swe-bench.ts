@@ -20,7 +20,7 @@ export const multiSweBench: RowReader = {
   },
 };
 
-const Names = z.array(z.string()).default([]);
+const Names = z.array(z.string());
 const Stage = orJson(z.object({ passed_tests: Names, failed_tests: Names, skipped_tests: Names }));
 const Columns = z.object({ name: z.array(z.string()) });
 /** By name, or in columns as Parquet has it. */

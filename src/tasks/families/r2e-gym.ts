@@ -33,7 +33,7 @@ const Row = z
     commit_hash: z.string().regex(/^[0-9a-f]{7,40}$/, "expected a commit id"),
     problem_statement: z.string().min(1),
     parsed_commit_content: orJson(ParsedCommit),
-    execution_result_content: orJson(Execution).optional(),
+    execution_result_content: orJson(Execution.nullish()),
     expected_output_json: orJson(z.record(z.string(), z.string())),
     ...LOCAL_COLUMNS,
     /** Ours: what `run_tests.sh` of the image holds. */

@@ -29,7 +29,7 @@ const Row = z
     problem_statement: z.string().min(1),
     test_patch: z.string().min(1),
     FAIL_TO_PASS: SomeTests,
-    PASS_TO_PASS: Tests.default([]),
+    PASS_TO_PASS: Tests,
     test_cmds: z.array(z.string()).min(1),
     rebuild_cmds: Commands,
     print_cmds: Commands,

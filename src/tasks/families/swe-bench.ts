@@ -43,7 +43,7 @@ const COMMON = {
   base_commit: CommitId,
   problem_statement: z.string().min(1),
   FAIL_TO_PASS: SomeTests,
-  PASS_TO_PASS: Tests.default([]),
+  PASS_TO_PASS: Tests,
   patch: z.string().nullish(),
   difficulty: z.string().nullish(),
   language: z.string().nullish(),
@@ -58,7 +58,7 @@ const Row = z.object({
   eval_script: TestScript,
   log_parser: ParserName,
   eval_type: z.enum(["pass_and_fail", "fail_only"]).default("pass_and_fail"),
-  version: z.coerce.string().nullish(),
+  version: z.string().nullish(),
   test_patch: z.string().nullish(),
 });
 type Row = z.infer<typeof Row>;
@@ -71,7 +71,7 @@ const ClassicRow = z.object({
       (repo) => CLASSIC_REPOSITORIES.includes(repo),
       "expected eval_script in the row, or a Python repository of SWE-bench",
     ),
-  version: z.coerce.string(),
+  version: z.string(),
   test_patch: z.string().min(1),
 });
 

@@ -26,11 +26,11 @@ const Row = z.object({
   instance_id: TaskId,
   repo: z.string().regex(/^[\w.-]+\/[\w.-]+$/, "expected owner/name"),
   base_commit: CommitId,
-  version: z.coerce.string(),
+  version: z.string(),
   problem_statement: z.string().min(1),
   test_patch: z.string().min(1),
   FAIL_TO_PASS: SomeTests,
-  PASS_TO_PASS: Tests.default([]),
+  PASS_TO_PASS: Tests,
   patch: z.string().nullish(),
   ...LOCAL_COLUMNS,
   /** Ours: in place of the command of the repository's constants. */

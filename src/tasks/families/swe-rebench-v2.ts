@@ -40,7 +40,7 @@ const Row = z.object({
   problem_statement: z.string().min(1),
   test_patch: z.string().min(1),
   FAIL_TO_PASS: SomeTests,
-  PASS_TO_PASS: Tests.default([]),
+  PASS_TO_PASS: Tests,
   install_config: orJson(
     z.object({ log_parser: z.string().regex(/^\w+$/, "expected the name of a log parser"), test_cmd: Commands }),
   ),

@@ -27,7 +27,7 @@ const Row = z.object({
   problem_statement: z.string().min(1),
   test_patch: z.string().min(1),
   FAIL_TO_PASS: SomeTests,
-  PASS_TO_PASS: Tests.default([]),
+  PASS_TO_PASS: Tests,
   install_config: orJson(z.object({ log_parser: PARSER, test_cmd: z.string().min(1), install: z.string().nullish() })),
   docker_image: z.string().nullish(),
   image_name: z.string().nullish(),

@@ -34,7 +34,7 @@ const Row = z.object({
   image_name: z.string().min(1),
   problem_statement: z.string().min(1),
   FAIL_TO_PASS: SomeTests,
-  PASS_TO_PASS: Tests.default([]),
+  PASS_TO_PASS: Tests,
   /** The bug. */
   patch: z.string().nullish(),
   ...LOCAL_COLUMNS,
