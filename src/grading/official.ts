@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { SandlotError } from "../errors.ts";
 import type { ExecResult, Sandbox } from "../sandbox/sandbox.ts";
 import { APPLY_CHAINS, applyPatch, patchFileOf, patchFor } from "./apply.ts";
 import { type FreshOptions, inFreshSandbox } from "./fresh.ts";
+import { gatherLog } from "./gather-log.ts";
 import { placeFile, placeFiles } from "./hidden-files.ts";
 import { refuseHostKills } from "./host-pressure.ts";
 import { restoreFiles } from "./restore.ts";
@@ -74,11 +74,10 @@ async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxM
     return { kind: "not_applied", reason, timings: { sandboxMs, applyMs, testMs: 0 } };
   }
   const result = await runScript(sandbox, request);
-  const log = Buffer.concat(result.output.map(({ data }) => data));
-  const logSha256 = createHash("sha256").update(log).digest("hex");
+  const gathered = await gatherLog(result.output);
   const timings = { sandboxMs, applyMs, testMs: performance.now() - started - applyMs };
   const { oomKills, hostOomKills } = result;
-  const known = { log, logSha256, oomKills, hostPressed: hostOomKills !== undefined, timings };
+  const known = { ...gathered, oomKills, hostPressed: hostOomKills !== undefined, timings };
   const over = overLimit(result, timeoutMs);
   if (over !== undefined) return { kind: "over_limit", ...over, ...known, results: [] };
   const read = await readResults(sandbox, spec.results ?? [], signal);

@@ -47,24 +47,37 @@ describe("judging in a worker", () => {
     expect(resolved).toEqual(asked.map((_, index) => index % 2 === 0));
   });
 
-  it.each(["parse_log_sympy", "parse_log_django", "parse_log_pytest_v2", "parse_log_pydicom", "unittest", "node_test"])(
-    "judges 64 MiB of underscores with %s in seconds, and leaves the event loop free",
-    async (parser) => {
-      const bytes = Buffer.concat([log("x"), Buffer.alloc(64 * MIB, "_"), log("y")]);
-      let beats = 0;
-      const pulse = setInterval(() => (beats += 1), 20);
-      const started = performance.now();
-      const judgement = await newJudge().judge(bytes, expectation(parser));
-      const tookMs = performance.now() - started;
-      clearInterval(pulse);
-      expect(judgement).toMatchObject({ kind: "verdict", verdict: { resolved: false } });
-      expect(tookMs).toBeLessThan(20_000);
-      expect(beats).toBeGreaterThan(Math.min(5, tookMs / 100));
-    },
-  );
+  it("reads a log that lies in shared memory", async () => {
+    const bytes = log("PASSED a");
+    const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
+    shared.set(bytes);
+    const judgement = await newJudge().judge(shared, expectation("parse_log_pytest"));
+    expect(judgement).toMatchObject({ kind: "verdict", verdict: { resolved: true } });
+  });
 
-  it("judges 64 MiB of line feeds in bounded memory", async () => {
-    const bytes = Buffer.concat([Buffer.alloc(64 * MIB, "\n"), log("PASSED a")]);
+  it.each([
+    ...["parse_log_sympy", "parse_log_django", "parse_log_pytest_v2", "parse_log_pydicom", "unittest", "node_test"],
+    ...["parse_log_p5js", "parse_log_eslint", "parse_log_doctest", "parse_log_googletest", "parse_log_vitest"],
+  ])("judges 64 MiB of underscores with %s in seconds, and leaves the event loop free", async (parser) => {
+    const bytes = Buffer.concat([log("x"), Buffer.alloc(64 * MIB, "_"), log("y")]);
+    let beats = 0;
+    const pulse = setInterval(() => (beats += 1), 20);
+    const started = performance.now();
+    const judgement = await newJudge().judge(bytes, expectation(parser));
+    const tookMs = performance.now() - started;
+    clearInterval(pulse);
+    expect(judgement).toMatchObject({ kind: "verdict", verdict: { resolved: false } });
+    expect(tookMs).toBeLessThan(20_000);
+    expect(beats).toBeGreaterThan(Math.min(5, tookMs / 100));
+  });
+
+  it.each([
+    ["line feeds", "\n"],
+    ["carriage returns", "\r"],
+    ["letters that take two bytes", "é"],
+    ["white space", "\u3000 "],
+  ])("judges 64 MiB of %s in bounded memory", async (_, flood) => {
+    const bytes = Buffer.concat([Buffer.alloc(64 * MIB, flood), log("PASSED a")]);
     const judgement = await newJudge({ memoryMiB: 512 }).judge(bytes, expectation("parse_log_pytest"));
     expect(judgement).toMatchObject({ kind: "verdict", verdict: { resolved: true } });
   });

@@ -19,7 +19,8 @@ parentPort?.on("message", (question: Question) => parentPort?.postMessage(answer
 
 function answer({ log, expectation, keepStatuses }: Question): Answer {
   try {
-    const verdict = judgeBytes(log, expectation);
+    // Shared memory cannot be decoded where it lies.
+    const verdict = judgeBytes(log.buffer instanceof SharedArrayBuffer ? log.slice() : log, expectation);
     return { kind: "verdict", verdict: { ...verdict, statuses: verdict.statuses.slice(0, keepStatuses) } };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
