@@ -37,6 +37,13 @@ const COMMANDS = new Map<string, { readonly summary: string; readonly load: () =
   ],
   ["grade", { summary: "judges a patch on a task", load: async () => (await import("./commands/grade.ts")).grade }],
   [
+    "validate",
+    {
+      summary: "plays the gold patch, none and wrong ones on tasks, and compares the rewards with what they must be",
+      load: async () => (await import("./commands/validate.ts")).validate,
+    },
+  ],
+  [
     "seed",
     {
       summary: "clones, installs and tests a small repository",

@@ -136,7 +136,7 @@ const GraderFields = z.strictObject({
 });
 
 export const Grader = GraderFields.refine(({ rule, parser }) => RULES[rule].parsers.has(parser), {
-  error: "expected the name of a parser that the rule has",
+  error: ({ input }) => `expected the name of a parser that the rule has${meant(input)}`,
   path: ["parser"],
 })
   .refine(({ rule, script }) => !RULES[rule].markers || isMarked(script), { error: MARKED, path: ["script"] })
@@ -148,6 +148,13 @@ export const Grader = GraderFields.refine(({ rule, parser }) => RULES[rule].pars
     error: "expected a length of at least 1",
     path: ["expected"],
   });
+
+/** The official harness calls its parsers `parse_log_<name>`. */
+function meant(grader: unknown): string {
+  const { rule, parser } = grader as z.infer<typeof GraderFields>; // refined after it was checked
+  const official = `parse_log_${parser}`;
+  return RULES[rule].parsers.has(official) ? `, perhaps ${official}` : "";
+}
 
 /** What a backend must be able to do for a task to be played there, and why the task needs it. */
 export const Need = z.strictObject({ capability: z.enum(CAPABILITIES), reason: Text });

@@ -217,6 +217,7 @@ def test_a_task_row_or_setting_that_cannot_be_right_stops_the_start_and_is_named
         ({"colour": "red"}, "rows.jsonl:2: colour: expected a key of id, source,"),
         ({"grader": {"failToPass": []}}, "rows.jsonl:2: grader.failToPass: expected"),
         ({"grader": {"script": "true"}}, "rows.jsonl:2: grader.script: expected"),
+        ({"grader": {"parser": "pytest"}}, 'rows.jsonl:2: grader.parser: expected the name of a parser that the rule has, perhaps parse_log_pytest, got "pytest"'),
     ]:
         rows.write_text(good + task_file(own.folder, "bad", **change).read_text())
         assert words in serve_refuses(own, "--tasks", str(rows))

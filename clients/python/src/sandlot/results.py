@@ -12,7 +12,7 @@ from ._wire import Message, messages, optional, scalars, tools, when, word
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time of a call went, in milliseconds."""
+    """Where the time of a call went, in milliseconds; the last three are parts of a grade."""
 
     queued_ms: int
     prepare_ms: int
@@ -20,6 +20,9 @@ class Timings:
     command_ms: int
     grade_ms: int
     server_ms: int
+    submission_ms: int = 0
+    tests_ms: int = 0
+    verdict_ms: int = 0
 
     @classmethod
     def _from(cls, wire: grade_pb2.Timings) -> Timings:
