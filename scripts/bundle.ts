@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { build, type Plugin } from "esbuild";
 
 /**
- * The server as one JavaScript file with what it reads beside it, in a folder that needs nothing but Node: `node packaging/bundle.ts FOLDER`. Files that
+ * The server as one JavaScript file with what it reads beside it, in a folder that needs nothing but Node: `node scripts/bundle.ts FOLDER`. Files that
  * a module reads lie where they lie in the checkout; `import.meta` of a bundled module is where its source would be.
  */
 
@@ -83,5 +83,5 @@ function copy(file: string, target: string): void {
 }
 
 const [target] = process.argv.slice(2);
-if (target === undefined) throw new Error("Usage: node packaging/bundle.ts FOLDER");
+if (target === undefined) throw new Error("Usage: node scripts/bundle.ts FOLDER");
 await bundle(resolve(target));
