@@ -110,6 +110,8 @@ def test_another_process_is_told_instead_of_waiting_for_ever(served: Fake):
 
 def test_ctrl_c_ends_a_call_and_releases(served: Fake):
     program = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what started this may ignore it
 import sandlot.sync
 with sandlot.sync.connect({served.address!r}) as client:
     with client.trajectory("a") as t:
