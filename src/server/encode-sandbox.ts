@@ -10,7 +10,7 @@ import type { FileContent } from "../sandbox/sandbox.ts";
 import type { ExecOutcome, FilePiece } from "../trajectory/harness-calls.ts";
 import type { StreamEvent } from "../trajectory/rollouts.ts";
 import { uint32 } from "./encode-grade.ts";
-import { encodeOutput } from "./routes/execute.ts";
+import { encodeLive } from "./routes/execute.ts";
 
 /** Answers of SandboxService as messages. */
 
@@ -21,17 +21,11 @@ export function* encodeExecEvent(event: StreamEvent<ExecOutcome>, from: number):
   switch (event.type) {
     case "queued":
       break; // nothing is queued here
-    case "output":
-      yield* encodeOutput(event.chunk, from);
-      break;
-    case "progress":
-      yield {
-        offset: BigInt(event.offset),
-        event: { case: "progress", value: { runningMs: uint32(event.runningMs) } },
-      };
-      break;
     case "result":
       yield { offset: BigInt(event.offset), event: { case: "result", value: encodeExecResult(event.result) } };
+      break;
+    default:
+      yield* encodeLive(event, from);
   }
 }
 

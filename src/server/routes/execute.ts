@@ -36,21 +36,25 @@ export function* encodeEvent(event: StreamEvent, from: number, scopes: Scopes): 
     case "queued":
       yield { event: { case: "queued", value: { ahead: event.ahead } } };
       break;
-    case "output":
-      yield* encodeOutput(event.chunk, from);
-      break;
-    case "progress":
-      yield {
-        offset: BigInt(event.offset),
-        event: { case: "progress", value: { runningMs: uint32(event.runningMs) } },
-      };
-      break;
     case "result":
       yield { offset: BigInt(event.offset), event: { case: "result", value: encodeResult(event.result, scopes) } };
+      break;
+    default:
+      yield* encodeLive(event, from);
   }
 }
 
-export function* encodeOutput({ offset, stream, data }: OutputChunk, from: number) {
+/** What any stream tells while something runs. */
+export function* encodeLive(event: Extract<StreamEvent, { readonly type: "output" | "progress" }>, from: number) {
+  if (event.type === "output") yield* encodeOutput(event.chunk, from);
+  else
+    yield {
+      offset: BigInt(event.offset),
+      event: { case: "progress", value: { runningMs: uint32(event.runningMs) } },
+    } as const;
+}
+
+function* encodeOutput({ offset, stream, data }: OutputChunk, from: number) {
   const end = offset + data.length;
   for (let at = Math.max(offset, from); at < end; at += CHUNK_BYTES) {
     const value = data.subarray(at - offset, Math.min(at - offset + CHUNK_BYTES, data.length));

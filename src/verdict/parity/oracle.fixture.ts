@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { afterAll, beforeAll } from "vitest";
 import type { Instance, RuleName } from "../verdict.ts";
 
 /** The official releases, as `scripts/swebench` installs them. */
@@ -27,14 +28,29 @@ function packageOf(rule: RuleName): string {
   return join(ROOT, ".cache/swebench", rule.slice("swebench@".length));
 }
 
-/** Why there is no oracle for a rule, if so. */
-export function absent(rule: RuleName): string | undefined {
+/** The oracle of a rule while the tests of a suite run, and why there is none, if so: that is printed, and the tests are to be skipped. */
+export function oracleOf(rule: RuleName) {
+  const reason = absent(rule);
+  if (reason !== undefined) console.warn(`the comparison with ${rule} is skipped: ${reason}`);
+  let oracle: Oracle | undefined;
+  beforeAll(() => {
+    if (reason === undefined) oracle = new Oracle(rule);
+  });
+  afterAll(() => oracle?.[Symbol.asyncDispose]());
+  const ask = async (questions: readonly Question[]): Promise<readonly Answer[]> => {
+    if (!oracle) throw new Error("the oracle answers only while tests run");
+    return await oracle.ask(questions);
+  };
+  return { reason, ask };
+}
+
+function absent(rule: RuleName): string | undefined {
   const grading = join(packageOf(rule), "swebench/harness/grading.py");
   return [PYTHON, grading].every(existsSync) ? undefined : `no ${packageOf(rule)}: run scripts/swebench`;
 }
 
 /** A long-lived process that answers with the code of one release. The owner disposes. */
-export class Oracle implements AsyncDisposable {
+class Oracle implements AsyncDisposable {
   readonly #process;
   readonly #lines;
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { UnparsableLog } from "../parsers/parser.ts";
 import { RULES } from "../rules.ts";
 import type { Instance, RuleName } from "../verdict.ts";
@@ -6,7 +6,7 @@ import { Chance } from "./chance.fixture.ts";
 import { logOf } from "./generated-log.fixture.ts";
 import type { Grammar } from "./grammar.fixture.ts";
 import { COUNT, grammarsOf, SEED } from "./grammars.fixture.ts";
-import { type Answer, absent, Oracle } from "./oracle.fixture.ts";
+import { type Answer, oracleOf } from "./oracle.fixture.ts";
 
 interface Case {
   readonly parser: string;
@@ -15,19 +15,13 @@ interface Case {
 }
 
 describe.each(["swebench@5.0.2", "swebench@4.1.0"] as const)("%s on generated logs", (rule) => {
-  const reason = absent(rule);
-  if (reason !== undefined) console.warn(`the comparison with ${rule} is skipped: ${reason}`);
-  let oracle: Oracle;
-  beforeAll(() => {
-    if (reason === undefined) oracle = new Oracle(rule);
-  });
-  afterAll(() => oracle?.[Symbol.asyncDispose]());
+  const { reason, ask } = oracleOf(rule);
 
   it.skipIf(reason !== undefined).each(grammarsOf(rule))(
     "reads them with $name as the official code does",
     async (grammar) => {
       const cases = casesOf(grammar, new Chance(SEED));
-      const answers = await oracle.ask(cases.map((one) => ({ operation: "parse", ...one })));
+      const answers = await ask(cases.map((one) => ({ operation: "parse", ...one })));
       for (const [index, one] of cases.entries())
         expect(ours(rule, one), describeCase(one)).toEqual(theirs(answers[index]));
     },

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { judgeBytes } from "../judge.ts";
 import { instanceReport, pythonJson } from "../official/report.ts";
 import type { OfficialRule } from "../official/repositories.ts";
@@ -10,7 +10,7 @@ import { RULES } from "../rules.ts";
 import type { Expectation, Verdict } from "../verdict.ts";
 import { Chance } from "./chance.fixture.ts";
 import { SEED } from "./grammars.fixture.ts";
-import { absent, Oracle } from "./oracle.fixture.ts";
+import { oracleOf } from "./oracle.fixture.ts";
 import { crossings, fileOf, hasRealData, logOfCrossing, type Row, type Run, realRuns } from "./real-data.fixture.ts";
 
 /** How many parsers read each real log beside the one that is meant for it. */
@@ -53,20 +53,14 @@ describe.skipIf(!hasRealData).each([
 });
 
 describe.skipIf(!hasRealData).each(["swebench@5.0.2", "swebench@4.1.0"] as const)("%s itself", (rule) => {
-  const reason = absent(rule);
-  if (reason !== undefined) console.warn(`the comparison with ${rule} is skipped: ${reason}`);
-  let oracle: Oracle;
-  beforeAll(() => {
-    if (reason === undefined) oracle = new Oracle(rule);
-  });
-  afterAll(() => oracle?.[Symbol.asyncDispose]());
+  const { reason, ask } = oracleOf(rule);
 
   it.skipIf(reason !== undefined)("writes the same reports of all real logs, to the byte", async () => {
     const questions = runs.map((run) => {
       const log = fileOf(run, "test_output.txt").toString("base64");
       return { operation: "report", patch: "x", row: withTests(run.row), log } as const;
     });
-    const answers = await oracle.ask(questions);
+    const answers = await ask(questions);
     for (const [index, run] of runs.entries()) {
       const verdict = judgeRun(run, rule);
       const report = pythonJson({ [run.row.instance_id]: instanceReport(rule, verdict) });
@@ -80,7 +74,7 @@ describe.skipIf(!hasRealData).each(["swebench@5.0.2", "swebench@4.1.0"] as const
     for (const run of runs) {
       const log = universalNewlines(decodeUtf8(fileOf(run, "test_output.txt")));
       const some = names.filter(() => chance.is(OTHERS / names.length));
-      const answers = await oracle.ask(some.map((parser) => ({ operation: "parse", parser, log, instance: INSTANCE })));
+      const answers = await ask(some.map((parser) => ({ operation: "parse", parser, log, instance: INSTANCE })));
       for (const [index, parser] of some.entries()) {
         const answer = answers[index];
         const theirs = answer && "answer" in answer ? answer.answer : "raises";

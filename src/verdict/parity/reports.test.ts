@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { judgeBytes } from "../judge.ts";
 import { instanceReport, pythonJson } from "../official/report.ts";
 import { OFFICIAL_RULES, type OfficialRule, PARSER_OF } from "../official/repositories.ts";
@@ -7,7 +7,7 @@ import type { Expectation } from "../verdict.ts";
 import { Chance } from "./chance.fixture.ts";
 import type { Grammar } from "./grammar.fixture.ts";
 import { COUNT, grammarsOf, SEED } from "./grammars.fixture.ts";
-import { absent, Oracle } from "./oracle.fixture.ts";
+import { oracleOf } from "./oracle.fixture.ts";
 import { expectedOf, runLogOf } from "./run-log.fixture.ts";
 
 /** Those that 5.0.2 has and does not register: it grades no row with them. */
@@ -35,13 +35,7 @@ interface Case {
 }
 
 describe.each(OFFICIAL_RULES)("reports of %s on generated runs", (rule) => {
-  const reason = absent(rule);
-  if (reason !== undefined) console.warn(`the comparison with ${rule} is skipped: ${reason}`);
-  let oracle: Oracle;
-  beforeAll(() => {
-    if (reason === undefined) oracle = new Oracle(rule);
-  });
-  afterAll(() => oracle?.[Symbol.asyncDispose]());
+  const { reason, ask } = oracleOf(rule);
 
   it.skipIf(reason !== undefined).each(gradedGrammars(rule))(
     "are its own, to the byte, with $name",
@@ -49,7 +43,7 @@ describe.each(OFFICIAL_RULES)("reports of %s on generated runs", (rule) => {
       const chance = new Chance(SEED);
       const cases = Array.from({ length: COUNT / 2 }, () => caseOf(rule, grammar, chance));
       const asked = cases.map(({ row, log }) => ({ row, log: Buffer.from(log).toString("base64") }));
-      const answers = await oracle.ask(asked.map((one) => ({ operation: "report", patch: "x", ...one })));
+      const answers = await ask(asked.map((one) => ({ operation: "report", patch: "x", ...one })));
       for (const [index, one] of cases.entries()) {
         const answer = answers[index];
         expect(ours(rule, one), describeCase(one)).toEqual(answer && "answer" in answer ? answer.answer : "raises");
@@ -59,7 +53,7 @@ describe.each(OFFICIAL_RULES)("reports of %s on generated runs", (rule) => {
 
   it.skipIf(reason !== undefined)("say so when there is no patch", async () => {
     const row = rowOf(["django/django", "parse_log_django"], "a__b-1", "1.0", "pass_and_fail");
-    const [answer] = await oracle.ask([{ operation: "report", row, log: "", patch: null }]);
+    const [answer] = await ask([{ operation: "report", row, log: "", patch: null }]);
     const report = pythonJson({ "a__b-1": instanceReport(rule, undefined) });
     expect({ answer: { statuses: [], report } }).toEqual(answer);
   });

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { pythonJson } from "../official/report.ts";
 import { OFFICIAL_RULES, type OfficialRule } from "../official/repositories.ts";
 import { type Prediction, runReport } from "../official/run-report.ts";
 import { Chance } from "./chance.fixture.ts";
 import { SEED } from "./grammars.fixture.ts";
-import { absent, Oracle, type Question } from "./oracle.fixture.ts";
+import { oracleOf, type Question } from "./oracle.fixture.ts";
 
 const RUN = "run-1";
 const COUNT = 100;
@@ -33,18 +33,12 @@ type RunQuestion = Extract<Question, { operation: "run_report" }> & {
 };
 
 describe.each(OFFICIAL_RULES)("the run report of %s", (rule) => {
-  const reason = absent(rule);
-  if (reason !== undefined) console.warn(`the comparison with ${rule} is skipped: ${reason}`);
-  let oracle: Oracle;
-  beforeAll(() => {
-    if (reason === undefined) oracle = new Oracle(rule);
-  });
-  afterAll(() => oracle?.[Symbol.asyncDispose]());
+  const { reason, ask } = oracleOf(rule);
 
   it.skipIf(reason !== undefined)("is its own, to the byte, and has its name", async () => {
     const chance = new Chance(SEED);
     const runs = Array.from({ length: COUNT }, () => runOf(chance));
-    const answers = await oracle.ask(runs);
+    const answers = await ask(runs);
     for (const [index, run] of runs.entries()) {
       const { name, report } = ours(rule, run);
       const got = { answer: { name, report: `${pythonJson(report)}\n` } };
