@@ -1,4 +1,4 @@
-"""What the YAML says: one strict set of keys for the agent loop and for the tools of the stock loop."""
+"""What a trainer's adapter is told, in YAML or as keyword arguments: one strict set of keys for all of them."""
 
 from __future__ import annotations
 

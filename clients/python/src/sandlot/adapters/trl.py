@@ -15,9 +15,9 @@ from typing import Any
 
 import sandlot
 
+from .attempt import Attempt, Lost, attempt
 from .background import Background
-from .verl.attempt import Attempt, Lost, attempt
-from .verl.settings import Settings
+from .settings import Settings
 
 log = logging.getLogger("sandlot")
 
@@ -29,7 +29,7 @@ class SandlotEnvironment:
     """
     One rollout slot of the trainer: `reset` begins a trajectory, `get_reward` ends it. The reward is None, which GRPOTrainer
     counts in no group's mean and gives no advantage, when the infrastructure left no valid verdict. Settings: those of
-    `sandlot.adapters.verl.settings.Settings`, but for `on_failure`.
+    `sandlot.adapters.settings.Settings`, but for `on_failure`.
     """
 
     def __init__(self, **settings: Any) -> None:

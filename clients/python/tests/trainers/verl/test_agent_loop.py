@@ -12,7 +12,7 @@ from playing import Verl, rewards
 from scripted import END, SUBMIT, bash
 from server import Server
 
-from sandlot.adapters.verl.settings import Settings
+from sandlot.adapters.settings import Settings
 
 KEYS = ["acc", "score", "submitted", "out_of_budget", "steps", "tool_errors", "infra_failed", "redone"]
 

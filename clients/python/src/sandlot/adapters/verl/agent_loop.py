@@ -10,9 +10,9 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.tool_agent_loop import AgentState, ToolAgentLoop
 from verl.tools.schemas import ToolResponse
 
-from .attempt import Attempt, Lost, attempt, log, report_of_lost
+from ..attempt import Attempt, Lost, attempt, log, report_of_lost
+from ..settings import Settings
 from .row import Row
-from .settings import Settings
 from .tools import SandlotTool
 
 SUBMIT = "submit_solution"

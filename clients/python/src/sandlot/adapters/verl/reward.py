@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandlot.adapters.verl.attempt import report_of_lost
+from sandlot.adapters.attempt import report_of_lost
 from sandlot.adapters.verl.tools import PROBLEM, REPORT
 
 

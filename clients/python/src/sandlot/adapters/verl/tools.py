@@ -18,9 +18,9 @@ from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 
 import sandlot
 
-from .attempt import Attempt, Lost, attempt, log, report_of_lost
+from ..attempt import Attempt, Lost, attempt, log, report_of_lost
+from ..settings import Settings
 from .row import task_of_tool
-from .settings import Settings
 
 REPORT = "sandlot"
 """The extra field of a trajectory with its report, for `compute_score`."""
