@@ -80,7 +80,7 @@ const MOST: Limits = {
   grade_ms: 6 * 60 * MINUTE,
 };
 
-const BackendConfig = z.discriminatedUnion("type", [
+const Backend = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("oci"),
     runtime: z.enum(["auto", "crun", "runc"]).default("auto"),
@@ -132,7 +132,7 @@ export const Config = z.strictObject({
     .prefault({}),
   repositories: z.array(z.string().min(1)).default([]),
   interpreters: z.array(z.string().min(1)).default([]),
-  backend: BackendConfig.prefault({ type: "oci" }),
+  backend: Backend.prefault({ type: "oci" }),
   pools: z.record(PoolName, Pool).prefault({ default: {} }),
   sandboxes: z
     .strictObject({
@@ -180,6 +180,7 @@ export const Config = z.strictObject({
   log: z.strictObject({ level: z.enum(["error", "warn", "info", "debug"]).default("info") }).prefault({}),
 });
 
+export type BackendConfig = z.infer<typeof Backend>;
 export type Config = z.infer<typeof Config>;
 export type TaskSetConfig = z.infer<typeof TaskSet>;
 

@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import { Admission } from "../admission/admission.ts";
 import { diskLack } from "../admission/disk-room.ts";
 import { memoryHeadroom } from "../admission/headroom.ts";
-import { LEAST_LIMITS, type Limits as LimitsConfig } from "../config.ts";
+import { type BackendConfig, LEAST_LIMITS, type Limits as LimitsConfig } from "../config.ts";
 import { Environments } from "../environments/prepare.ts";
 import { packageIndexVariables } from "../environments/swebench/package-index.ts";
 import { Grader } from "../grading/grader.ts";
@@ -134,13 +134,22 @@ export async function withYard<T>(settings: Settings, work: (yard: Yard) => Prom
 /** The backend of the settings, on their state folder. Its sandboxes see nothing of this install, which holds gold patches, nor of tasks and clones. */
 export function openOwnBackend(settings: Settings, instance: string): Promise<Backend> {
   const { config, stateDir, repositories } = settings;
-  const { backend } = config;
-  const { runtime, disk } = backend.type === "oci" ? backend : ({ runtime: "auto", disk: "auto" } as const);
-  return openBackend({
-    ...{ type: backend.type, stateDir, instance, runtime, disk },
+  const common = {
+    ...{ stateDir, instance },
     runnerPath: join(ROOT, "runner/sandlot-runner"),
     hide: [ROOT, ...filesOfTasks(settings), ...repositories],
-  });
+  };
+  return openBackend({ ...common, ...ownOptions(config.backend) });
+}
+
+/** What a backend has beside the common options, as its opener takes it. */
+function ownOptions(backend: BackendConfig) {
+  switch (backend.type) {
+    case "oci":
+      return backend;
+    case "process":
+      return { type: backend.type };
+  }
 }
 
 export function openEnvironments(settings: Settings, backend: Backend, newId: () => string): Environments {

@@ -27,9 +27,10 @@ export class Digests {
 
   /**
    * What identifies the content of a root file system, cheaply. For `host`: the release, the package database, the version of
-   * the allow-list. For a folder: the folder itself (path, inode, times of its top level).
+   * the allow-list. For a folder: the folder itself (path, inode, times of its top level). For an image: its digest.
    */
   async ofRootfs(rootfs: Rootfs): Promise<string> {
+    if (rootfs.type === "image") return sha256([`image ${rootfs.digest}`]);
     if (rootfs.type === "directory") {
       const path = realpathSync.native(rootfs.path);
       return sha256([`directory ${path}`, await this.of(path)]);

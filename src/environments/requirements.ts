@@ -48,6 +48,8 @@ export async function resolveRequirements(
 }
 
 async function resolve(name: string, rootfs: Rootfs, sources: ToolchainSources): Promise<Toolchain | Missing> {
+  // What an image has is not looked up on this host: a program that it lacks is missed when it is set up or graded.
+  if (rootfs.type === "image") return { name, version: "rootfs" };
   const inside = await onPath(name, rootfs);
   if (name === "node") {
     const version = inside === undefined || rootfs.type !== "host" ? undefined : await nodeVersion(inside);
@@ -91,7 +93,7 @@ function newestFirst(a: Interpreter, b: Interpreter): number {
   return b.version.localeCompare(a.version, "en", { numeric: true });
 }
 
-async function onPath(name: string, rootfs: Rootfs): Promise<string | undefined> {
+async function onPath(name: string, rootfs: Exclude<Rootfs, { type: "image" }>): Promise<string | undefined> {
   for (const folder of BASE_PATH.split(":")) {
     const path = join(rootfs.type === "host" ? "/" : rootfs.path, folder, name);
     // Links of a foreign root file system point into itself: their being there is all that is asked of it.

@@ -3,6 +3,8 @@ import { SandlotError } from "../errors.ts";
 import type { ExecOptions, ReadRange, SandboxSpec, View } from "./sandbox.ts";
 
 const ID = /^sandlot-[0-9a-f]{8,12}-[0-9a-f]{32}$/;
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const USER = /^(?:[\w.-]{1,64}(?::[\w.-]{1,64})?)?$/;
 const CALL_ID = /^[A-Za-z0-9._-]{1,64}$/;
 /** Folders that are the runtime's own. */
 const RESERVED = /^\/(proc|dev|sys)(\/|$)/;
@@ -11,6 +13,9 @@ const RESERVED = /^\/(proc|dev|sys)(\/|$)/;
 export function checkSpec(spec: SandboxSpec): void {
   if (!ID.test(spec.id)) wrong("id", "sandlot-<instance>-<32 hex digits>", spec.id);
   if (spec.rootfs.type === "directory") checkPath("rootfs.path", spec.rootfs.path);
+  if (spec.rootfs.type === "image" && !DIGEST.test(spec.rootfs.digest)) {
+    wrong("rootfs.digest", "sha256: and 64 hex digits", spec.rootfs.digest);
+  }
   for (const layer of spec.layers) checkPath("layers", layer);
   for (const { source, target } of spec.binds) {
     checkPath("binds.source", source);
@@ -19,6 +24,7 @@ export function checkSpec(spec: SandboxSpec): void {
   for (const view of spec.views) checkView(view);
   checkPath("workdir", spec.workdir);
   checkEnv(spec.env);
+  if (spec.user !== undefined && !USER.test(spec.user)) wrong("user", "a user as an image spells it", spec.user);
   for (const [name, value] of Object.entries(spec.limits)) {
     if (!Number.isSafeInteger(value) || value < 1) wrong(`limits.${name}`, "a whole number above 0", value);
   }

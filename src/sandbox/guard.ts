@@ -10,6 +10,7 @@ import type {
   ExecResult,
   FileContent,
   FileOptions,
+  Images,
   ReadRange,
   Sandbox,
   SandboxSpec,
@@ -25,6 +26,7 @@ export function guardBackend(backend: BareBackend): Backend {
     name: backend.name,
     capabilities: backend.capabilities,
     enforced: backend.enforced,
+    ...(backend.images && { images: guardImages(backend.images) }),
     create: async (spec, signal) => {
       checkSpec(spec);
       signal?.throwIfAborted();
@@ -48,6 +50,10 @@ export function guardBackend(backend: BareBackend): Backend {
     },
     close: () => backend.close(),
   };
+}
+
+function guardImages(images: Images): Images {
+  return { resolve: (ref, watch) => attributed(() => images.resolve(ref, watch), watch.signal) };
 }
 
 class GuardedSandbox implements Sandbox {

@@ -13,8 +13,11 @@ export interface Limits {
 
 export type Enforced = Readonly<Record<keyof Limits, Enforcement>>;
 
-/** What lies at the bottom: an allow-list of this host's own system folders, or an unpacked root file system. */
-export type Rootfs = { readonly type: "host" } | { readonly type: "directory"; readonly path: string };
+/** What lies at the bottom: an allow-list of this host's own system folders, an unpacked root file system, or a container image that `Images.resolve` made available. */
+export type Rootfs =
+  | { readonly type: "host" }
+  | { readonly type: "directory"; readonly path: string }
+  | { readonly type: "image"; readonly ref: string; readonly digest: string };
 
 /** A host folder or file that appears read-only at `target` inside. */
 export interface Bind {
@@ -42,6 +45,8 @@ export interface SandboxSpec {
   /** The absolute folder inside in which commands start; it exists in a layer. */
   readonly workdir: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Whom commands run as, as an image spells it: `NAME`, `UID`, `NAME:GROUP` or `UID:GID`, looked up in the root file system. Absent or empty: root. */
+  readonly user?: string;
   readonly limits: Limits;
   /** `host` only while an environment is being prepared. */
   readonly network: "none" | "host";
@@ -169,8 +174,33 @@ export interface Capabilities {
   readonly isolation: boolean;
   readonly snapshot: boolean;
   readonly network: boolean;
-  /** Root file systems that are container images. */
+  /** Root file systems that are container images: true where the backend has `images`. */
   readonly images: boolean;
+}
+
+/** A container image that can be the root file system of sandboxes, and what it says of those who run in it. */
+export interface Image {
+  /** `sha256:` and 64 hex digits: decides the content. */
+  readonly digest: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Empty where it has none. */
+  readonly workdir: string;
+  /** As `SandboxSpec.user`; empty where it has none. */
+  readonly user: string;
+}
+
+export interface ImageWatch {
+  readonly signal: AbortSignal;
+  /** What is being fetched, unpacked or built; `fraction` from 0 to 1 where it is known. */
+  readonly report: (progress: { readonly message: string; readonly fraction?: number }) => void;
+}
+
+export interface Images {
+  /**
+   * Finds an image by its name and makes it available, so that a sandbox whose `rootfs` has this name and the digest can be created at once. Fault `task`: there is no such image, or it is broken; fault
+   * `sandbox`: who keeps it, or what fetches it, failed; fault `unsupported`: nothing here can fetch it, and what to install.
+   */
+  resolve(ref: string, watch: ImageWatch): Promise<Image>;
 }
 
 /** Where sandboxes come from. One per server. */
@@ -179,6 +209,8 @@ export interface Backend {
   readonly capabilities: Capabilities;
   /** How each limit is kept on this host; known once the backend is open. */
   readonly enforced: Enforced;
+  /** Absent where a root file system cannot be an image. */
+  readonly images?: Images;
   /** A failed or cancelled create leaves nothing. */
   create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
   /** Adds a view to a sandbox that runs, at a path that it does not have. Absent where that cannot be done: a sandbox then has its views from the beginning. */

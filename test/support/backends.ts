@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type OpenBackendOptions, openBackend } from "../../src/sandbox/open.ts";
+import type { CommonOptions } from "../../src/sandbox/options.ts";
 import type { Backend, ExecOptions, ExecResult, Sandbox, SandboxSpec } from "../../src/sandbox/sandbox.ts";
 import { requiredBackends } from "./required.ts";
 
@@ -11,14 +12,17 @@ export const RUNNER = join(import.meta.dirname, "../../runner/sandlot-runner");
 /** One way to run the contract: a backend and what of it was chosen. */
 export interface Variant {
   readonly name: string;
-  readonly options: Pick<OpenBackendOptions, "type" | "runtime" | "disk">;
+  readonly options: Own<OpenBackendOptions>;
 }
+
+/** Of each backend what is its own. */
+type Own<Options> = Options extends CommonOptions ? Omit<Options, keyof CommonOptions> : never;
 
 const VARIANTS: readonly Variant[] = [
   { name: "oci, crun, watched disk", options: { type: "oci", runtime: "crun", disk: "watched" } },
   { name: "oci, crun, loop disk", options: { type: "oci", runtime: "crun", disk: "loop" } },
   { name: "oci, runc, watched disk", options: { type: "oci", runtime: "runc", disk: "watched" } },
-  { name: "process", options: { type: "process", runtime: "auto", disk: "auto" } },
+  { name: "process", options: { type: "process" } },
 ];
 
 /**

@@ -5,7 +5,7 @@ import { SandlotError } from "../../errors.ts";
 import { identify } from "../identity.ts";
 import { type SandboxRecord, writeRecord } from "../record.ts";
 import { RunnerClient } from "../runner/client.ts";
-import type { Bind, SandboxSpec } from "../sandbox.ts";
+import type { Bind, Rootfs, SandboxSpec } from "../sandbox.ts";
 import { type Cgroups, expectEntry } from "./cgroup.ts";
 import { bundleConfig } from "./config.ts";
 import type { HostRootfs } from "./host-rootfs.ts";
@@ -52,7 +52,7 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
   const binds = [...(host ? ground.hostRootfs.binds : []), ...(spec.network === "host" ? await networkFiles() : [])];
   const points = [...binds, ...spec.binds, ...spec.views.map((view) => ({ source: "/", target: view.at }))];
   const needsPoints = points.length > (host ? ground.hostRootfs.binds.length : 0);
-  const base = spec.rootfs.type === "host" ? ground.hostRootfs.skeleton : spec.rootfs.path;
+  const base = baseOf(ground, spec.rootfs);
   const lower = [...(needsPoints ? [places.mountPoints] : []), base, ...spec.layers];
   const record: SandboxRecord = { version: 1, spec, lower, disk };
   layOut(making, record);
@@ -72,6 +72,19 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
   await Promise.all([launch(ground, making, record), expected]);
   signal?.throwIfAborted();
   return await meet(making, record);
+}
+
+function baseOf({ hostRootfs }: Ground, rootfs: Rootfs): string {
+  switch (rootfs.type) {
+    case "host":
+      return hostRootfs.skeleton;
+    case "directory":
+      return rootfs.path;
+    case "image":
+      throw new SandlotError("unsupported", `this backend has no images, and so not ${rootfs.ref}`, {
+        field: "rootfs",
+      });
+  }
 }
 
 export function cgroupPath(instance: string, id: string): string {

@@ -3,6 +3,7 @@ import { constants, readFileSync } from "node:fs";
 import { access, mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
+import type { CommonOptions } from "../options.ts";
 import type { SandboxSpec } from "../sandbox.ts";
 import { OciBackend } from "./backend.ts";
 import { detectCgroups, removeEmptyCgroups } from "./cgroup.ts";
@@ -13,13 +14,10 @@ import { ImageTemplates } from "./image.ts";
 import { Launcher } from "./launcher.ts";
 import type { OciSandbox } from "./oci-sandbox.ts";
 
-export interface OciOptions {
-  readonly stateDir: string;
-  readonly instance: string;
+export interface OciOptions extends CommonOptions {
+  readonly type: "oci";
   readonly runtime: "auto" | "crun" | "runc";
   readonly disk: "auto" | "loop" | "watched";
-  readonly runnerPath: string;
-  readonly hide: readonly string[];
 }
 
 /**

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { SandlotError } from "../../errors.ts";
 import type { BareBackend } from "../guarded.ts";
 import { identify, lives, signal, waitUntilDead } from "../identity.ts";
+import type { CommonOptions } from "../options.ts";
 import { readRecord, type SandboxRecord, writeRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
@@ -13,10 +14,8 @@ import { Paths } from "./paths.ts";
 import { ProcessSandbox } from "./process-sandbox.ts";
 import { killTree } from "./tree.ts";
 
-export interface ProcessOptions {
-  readonly stateDir: string;
-  readonly instance: string;
-  readonly runnerPath: string;
+export interface ProcessOptions extends CommonOptions {
+  readonly type: "process";
 }
 
 const run = promisify(execFile);
