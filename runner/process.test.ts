@@ -13,6 +13,7 @@ import {
   FrameReader,
   Op,
 } from "../src/sandbox/runner/frames.ts";
+import { socketDial } from "../src/sandbox/runner/socket.ts";
 import type { OutputChunk } from "../src/sandbox/sandbox.ts";
 import { bash, eventually, freshId, type StartedRunner, startProcessRunner, text } from "./started.ts";
 
@@ -352,7 +353,7 @@ describe("the runner", () => {
       links.push(near.on("error", () => far.destroy()));
       near.pipe(far).pipe(near);
     }).listen(join(own.folder, "relay"));
-    await using client = await RunnerClient.connect(join(own.folder, "relay"), { appearTimeoutMs: 1000 });
+    await using client = await RunnerClient.connect(socketDial(join(own.folder, "relay"), 1000));
     const file = join(own.folder, "go");
     const result = bash(client, `echo a; until [ -e ${file} ]; do sleep 0.01; done; echo b`, {
       onOutput: (chunk) => {
@@ -390,7 +391,7 @@ describe("the runner", () => {
   it("is reached by a path longer than a socket address", async () => {
     const deep = join(runner.folder, "d".repeat(120));
     symlinkSync(join(runner.folder, "control"), deep);
-    await using client = await RunnerClient.connect(join(deep, "sock"));
+    await using client = await RunnerClient.connect(socketDial(join(deep, "sock")));
     expect(client.instance).toBe(runner.client.instance);
   });
 });

@@ -74,7 +74,7 @@ static void wait_for_events(int listener, int signals)
 {
   int64_t now = now_ms(), next = is_init ? INT64_MAX : now + 1000;
   slots = 0;
-  watch(listener, POLLIN), watch(signals, POLLIN);
+  watch(listener < 0 ? signals : listener, POLLIN), watch(signals, POLLIN);
   for (struct call *c = calls; c; c = c->next) {
     int64_t at = check_time(c, now);
     if (at < next) next = at;
@@ -83,7 +83,8 @@ static void wait_for_events(int listener, int signals)
   }
   for (struct connection *n = connections; n; n = n->next) {
     size_t waiting = n->out.end - n->out.start;
-    n->slot = watch(n->fd, (waiting ? POLLOUT : 0) | (waiting < OUT_HIGH ? POLLIN : 0));
+    n->slot = waiting < OUT_HIGH || n->stream ? watch(n->fd, POLLIN) : -1;
+    if (waiting) watch(n->out_fd, POLLOUT);
   }
   if (poll(polled, slots, next == INT64_MAX ? -1 : next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now)) < 0) slots = 0;
 }
@@ -100,7 +101,7 @@ static void look_at_call(struct call *c)
 static void sweep(void)
 {
   for (struct connection **p = &connections, *n; (n = *p);) {
-    if (n->closing) *p = n->next, close_connection(n);
+    if (n->closing && !lose_place(n)) *p = n->next, close_connection(n);
     else p = &n->next;
   }
   for (struct call **p = &calls, *c; (c = *p) || (calls_end = p, false);) {
@@ -130,31 +131,49 @@ static _Noreturn void run(int listener, int signals)
       if (ready(n->slot)) receive(n);
     for (struct connection *n = connections; n; n = n->next) pump(n);
     start_spare();
-    if (slots > 0 && ready(0)) welcome(listener);
+    if (slots > 0 && listener >= 0 && ready(0)) welcome(listener);
     sweep();
   }
 }
 
-/* Nobody below may look into this process, or learn from its arguments and environment. */
-static void hide(int argc, char **argv)
+/* Nobody below may look into this process, or learn from its arguments and environment. A byte stream leaves 0 and 1, which children inherit, at once. */
+static void hide(int argc, char **argv, bool stream)
 {
+  if (stream) {
+    int in = fcntl(0, F_DUPFD_CLOEXEC, STREAM_OUT + 1), out = fcntl(1, F_DUPFD_CLOEXEC, STREAM_OUT + 1);
+    if (in < 0 || out < 0 || dup3(in, STREAM_IN, O_CLOEXEC) < 0 || dup3(out, STREAM_OUT, O_CLOEXEC) < 0) _exit(1);
+  }
   int null = open("/dev/null", O_RDWR);
   if (null < 0) null = memfd_create("null", 0);
   for (int fd = 0; fd < 3; fd++) dup2(null, fd);
   prctl(PR_SET_DUMPABLE, 0), prctl(PR_SET_NAME, "init");
   fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
-  close_from(CONTROL + 1);
+  close_from(stream ? STREAM_OUT + 1 : CONTROL + 1);
   for (char **e = environ; *e; e++) memset(*e, 0, strlen(*e));
   for (int i = 0; i < argc; i++) memset(argv[i], 0, strlen(argv[i]));
   clearenv();
 }
 
+static int listen_at(const char *path)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  strcpy(address.sun_path, path);
+  umask(077);
+  unlink(path);
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 128) < 0) _exit(1);
+  return listener;
+}
+
+/* No arguments: a socket in the folder that is descriptor 3. "stream": 0 and 1; "isolate" and whether there is a network: the same, in namespaces of its own. */
 int main(int argc, char **argv)
 {
-  struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/proc/self/fd/3/sock" };
   sigset_t set;
   if (argc == 6 && strcmp(argv[1], "attach") == 0) return attach_view(argv + 2);
-  hide(argc, argv);
+  bool isolated = argc == 3 && strcmp(argv[1], "isolate") == 0, stream = isolated || (argc == 2 && strcmp(argv[1], "stream") == 0);
+  bool with_network = isolated && strcmp(argv[2], "host") == 0;
+  hide(argc, argv, stream);
+  if (isolated) isolate(with_network);
   is_init = getpid() == 1;
   setsid();
   if (!is_init) prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -162,10 +181,9 @@ int main(int argc, char **argv)
   sigemptyset(&set), sigaddset(&set, SIGCHLD), sigaddset(&set, SIGTERM);
   sigprocmask(SIG_SETMASK, &set, NULL);
   syscall(SYS_getrandom, &nonce, sizeof nonce, 0);
-  umask(077);
-  unlink(address.sun_path);
-  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 128) < 0 || signals < 0) return 1;
+  int listener = stream ? -1 : listen_at("/proc/self/fd/3/sock"), signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals < 0) return 1;
+  if (stream) open_stream();
   umask(022);
   run(listener, signals);
 }

@@ -1,6 +1,7 @@
 /*
  * What the parts of the runner share: runner.c has the loop, wire.c the protocol, calls.c the life of a call, output.c what is kept of its output,
- * children.c what runs in its process, tree.c the killing, spare.c the command that is started ahead. attach.c is another program in the same file.
+ * children.c what runs in its process, tree.c the killing, spare.c the command that is started ahead, stream.c the byte stream in place of a socket,
+ * isolate.c the namespaces where no runtime made them. attach.c is another program in the same file.
  */
 #pragma once
 #define _GNU_SOURCE
@@ -27,8 +28,9 @@ enum { ENDED, KILLED, NOT_STARTED };            /* what is reported of a child; 
 
 int attach_view(char **argv);
 
-/* Descriptors: of the runner, of its children, of a command. */
-enum { CONTROL = 3, STATUS = 3, STATE = 4, STATE_IN_COMMAND = 9 };
+/* Descriptors: of the runner (the host's folder, or both ends of a byte stream), of its children, of a command. */
+enum { CONTROL = 3, STREAM_IN = 3, STREAM_OUT = 4, STATUS = 3, STATE = 4, STATE_IN_COMMAND = 9 };
+enum { SECRET = 32, TAG = 8 };
 
 struct ending { int32_t kind, status; uint64_t value; };
 
@@ -52,8 +54,10 @@ struct attachment { struct attachment *next; struct call *call; uint64_t cursor;
 struct buffer { uint8_t *at; size_t start, end, cap; };
 struct connection {
   struct connection *next;
-  int fd, slot, staged, stage_error;
-  bool closing;
+  int fd, out_fd, slot, staged, stage_error;
+  bool closing, ended;
+  bool stream, lost, tagged; /* see stream.c */
+  uint8_t tag[TAG];
   struct buffer in, out;
   struct attachment *attached;
 };
@@ -112,3 +116,13 @@ void receive(struct connection *n);
 void pump(struct connection *n);
 void detach(struct connection *n, const struct call *c);
 void close_connection(struct connection *n);
+void put(struct buffer *b, const void *data, size_t n);
+
+/* stream.c */
+void open_stream(void);
+ssize_t read_stream(struct connection *n);
+bool is_tagged(struct connection *n);
+bool lose_place(struct connection *n);
+
+/* isolate.c */
+void isolate(bool with_network);

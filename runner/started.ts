@@ -16,10 +16,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RunnerClient, type RunnerExecResult } from "../src/sandbox/runner/client.ts";
+import { socketDial } from "../src/sandbox/runner/socket.ts";
 import type { ExecOptions } from "../src/sandbox/sandbox.ts";
 
 const folder = import.meta.dirname;
-const binary = join(folder, "sandlot-runner");
+export const binary = join(folder, "sandlot-runner");
 
 /** A real runner for a test, with its first client. Disposing leaves no process, no mount, no cgroup, no folder. */
 export interface StartedRunner extends AsyncDisposable {
@@ -57,26 +58,50 @@ export function noContainerBecause(): string | undefined {
 }
 
 /** As the `oci` backend starts it: PID 1 of a container with limits, whose root file system is an empty folder with the host's programs, read-only. */
-export async function startContainedRunner(limits: {
+export async function startContainedRunner(limits: Limits): Promise<StartedRunner> {
+  const root = mkdtempSync(join(tmpdir(), "runner-test-"));
+  const container = await withControl(root, (control) =>
+    startContainer(root, limits, ["/init"], (command) =>
+      spawn("sh", ["-c", command], { stdio: ["ignore", "ignore", "ignore", control] }),
+    ),
+  );
+  return started(root, container.pid, async (client) => {
+    await client.close();
+    await container.remove();
+  });
+}
+
+export interface Limits {
   readonly pids: number;
   readonly memoryMiB: number;
-}): Promise<StartedRunner> {
+}
+
+/** `start` runs the command of a runtime that leaves once the container runs; descriptors 0 to 3 that it gives it are those of PID 1. */
+export async function startContainer(
+  root: string,
+  limits: Limits,
+  args: readonly string[],
+  start: (command: string) => ChildProcess,
+): Promise<{ readonly pid: number; remove(): Promise<void> }> {
   build();
-  const root = mkdtempSync(join(tmpdir(), "runner-test-"));
   const id = root.slice(root.lastIndexOf("/") + 1);
-  makeBundle(join(root, "bundle"), id, limits);
-  const script = `umount /sys/fs/cgroup/unified 2>/dev/null && mount -t tmpfs -o size=1m none /sys/fs/cgroup/unified
-    exec crun --root ${root}/state run -d --preserve-fds 1 --pid-file ${root}/pid --bundle ${root}/bundle ${id} 2>${root}/crun.log`;
-  const code = await withControl(root, (control) => inMountNamespace(script, control));
-  if (code !== 0) throw new Error(`crun: ${readFileSync(`${root}/crun.log`, "utf8")}`);
-  return started(root, Number(readFileSync(`${root}/pid`, "utf8")), async (client) => {
-    await client.close();
-    await inMountNamespace(
-      `umount /sys/fs/cgroup/unified 2>/dev/null && mount -t tmpfs -o size=1m none /sys/fs/cgroup/unified
-      exec crun --root ${root}/state delete -f ${id} 2>>${root}/crun.log`,
-      "ignore",
-    );
-  });
+  makeBundle(join(root, "bundle"), id, args, limits);
+  const inNamespace = (command: string) => `exec unshare -m --propagation private sh -c '
+    umount /sys/fs/cgroup/unified 2>/dev/null && mount -t tmpfs -o size=1m none /sys/fs/cgroup/unified
+    exec crun --root ${root}/state ${command} 2>>${root}/crun.log'`;
+  const run = `run -d --preserve-fds 1 --pid-file ${root}/pid --bundle ${root}/bundle ${id}`;
+  if ((await ended(start(inNamespace(run)))) !== 0)
+    throw new Error(`crun: ${readFileSync(`${root}/crun.log`, "utf8")}`);
+  return {
+    pid: Number(readFileSync(`${root}/pid`, "utf8")),
+    async remove() {
+      await ended(spawn("sh", ["-c", inNamespace(`delete -f ${id}`)], { stdio: "ignore" }));
+    },
+  };
+}
+
+function ended(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => child.once("exit", resolve));
 }
 
 /** Runs a bash script with a fresh call id. */
@@ -113,7 +138,7 @@ export async function eventually(what: string, isTrue: () => boolean | Promise<b
 
 let counter = 0;
 
-function build(): void {
+export function build(): void {
   const sources = readdirSync(folder).filter((name) => /\.[ch]$/.test(name));
   const newest = Math.max(...sources.map((name) => statSync(join(folder, name)).mtimeMs));
   if (!existsSync(binary) || statSync(binary).mtimeMs < newest)
@@ -130,20 +155,13 @@ function withControl<T>(root: string, start: (control: number) => T): T {
   }
 }
 
-function inMountNamespace(script: string, control: number | "ignore"): Promise<number | null> {
-  const child: ChildProcess = spawn("unshare", ["-m", "--propagation", "private", "sh", "-c", script], {
-    stdio: ["ignore", "ignore", "ignore", control],
-  });
-  return new Promise((resolve) => child.once("exit", resolve));
-}
-
 async function started(
   root: string,
   pid: number,
   end: (client: RunnerClient) => Promise<void>,
 ): Promise<StartedRunner> {
   const socketPath = join(root, "control", "sock");
-  const client = await RunnerClient.connect(socketPath, { appearTimeoutMs: 10_000, spillPrefix: "/tmp/spill-" });
+  const client = await RunnerClient.connect(socketDial(socketPath, 10_000), { spillPrefix: "/tmp/spill-" });
   const others: RunnerClient[] = [];
   return {
     client,
@@ -151,7 +169,7 @@ async function started(
     folder: root,
     pid,
     async connect() {
-      const other = await RunnerClient.connect(socketPath);
+      const other = await RunnerClient.connect(socketDial(socketPath));
       others.push(other);
       return other;
     },
@@ -163,7 +181,7 @@ async function started(
   };
 }
 
-function makeBundle(bundle: string, id: string, limits: { readonly pids: number; readonly memoryMiB: number }): void {
+function makeBundle(bundle: string, id: string, args: readonly string[], limits: Limits): void {
   for (const name of ["usr", "etc", "tmp", "proc", "dev", "root"])
     mkdirSync(join(bundle, "rootfs", name), { recursive: true });
   for (const name of ["bin", "lib", "lib64", "sbin"]) symlinkSync(`usr/${name}`, join(bundle, "rootfs", name));
@@ -181,7 +199,7 @@ function makeBundle(bundle: string, id: string, limits: { readonly pids: number;
     ociVersion: "1.0.2",
     process: {
       user: { uid: 0, gid: 0 },
-      args: ["/init"],
+      args,
       env: ["SECRET_OF_THE_BACKEND=1"],
       cwd: "/",
       noNewPrivileges: true,

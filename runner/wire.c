@@ -26,7 +26,7 @@ static void consume(struct buffer *b, size_t n)
   b->start = b->end = 0;
 }
 
-static void put(struct buffer *b, const void *data, size_t n)
+void put(struct buffer *b, const void *data, size_t n)
 {
   if (n > 0) memcpy(reserve(b, n), data, n);
   b->end += n;
@@ -113,9 +113,9 @@ void pump(struct connection *n)
       put_done(n, a->call), detach(n, a->call);
     }
     if (n->out.start == n->out.end) return;
-    sent = send(n->fd, n->out.at + n->out.start, n->out.end - n->out.start, MSG_NOSIGNAL | MSG_DONTWAIT);
+    sent = write(n->out_fd, n->out.at + n->out.start, n->out.end - n->out.start);
     if (sent > 0) consume(&n->out, sent);
-    else if (errno != EAGAIN && errno != EINTR) n->closing = true;
+    else if (errno != EAGAIN && errno != EINTR) n->closing = n->ended = true;
   }
 }
 
@@ -206,33 +206,35 @@ static bool is_id(const uint8_t *text, size_t size)
 /* Takes one frame off what has arrived; false when there is no whole one, or the connection is at fault. */
 static bool take_frame(struct connection *n)
 {
-  const uint8_t *p = n->in.at + n->in.start;
-  size_t have = n->in.end - n->in.start;
+  if (n->closing || (n->stream && !is_tagged(n))) return false;
+  size_t lead = n->stream ? TAG : 0, have = n->in.end - n->in.start;
+  const uint8_t *p = n->in.at + n->in.start + lead;
   uint32_t size;
   char id[65] = "";
-  if (n->closing || have < 4) return false;
+  if (have < lead + 4) return false;
+  have -= lead;
   memcpy(&size, p, 4);
   if (size < 2 || size > MAX_FRAME || (have >= 6 && (p[5] + 2u > size || p[5] > 64))) n->closing = true;
   if (n->closing || have < 4 + (size_t)size) return false;
   memcpy(id, p + 6, p[5]);
   if (!is_id(p + 6, p[5])) n->closing = true;
   else handle(n, p[4], id, p + 6 + p[5], size - 2 - p[5]);
-  consume(&n->in, 4 + size);
+  consume(&n->in, lead + 4 + size);
   return true;
 }
 
 void receive(struct connection *n)
 {
-  ssize_t got = recv(n->fd, reserve(&n->in, sizeof scratch), sizeof scratch, MSG_DONTWAIT);
-  if (got > 0) n->in.end += got;
-  else if (got == 0 || (errno != EAGAIN && errno != EINTR)) n->closing = true;
+  ssize_t got = n->stream ? read_stream(n) : read(n->fd, reserve(&n->in, sizeof scratch), sizeof scratch);
+  if (got > 0 && !n->stream) n->in.end += got;
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) n->closing = n->ended = true;
   while (take_frame(n)) continue;
 }
 
 void welcome(int listener)
 {
   struct connection *n = calloc(1, sizeof *n);
-  n->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  n->fd = n->out_fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (n->fd < 0) { free(n), usleep(10000); return; } /* out of descriptors: no busy loop */
   n->slot = n->staged = -1, n->next = connections;
   connections = n;

@@ -7,6 +7,7 @@ import type { BareBackend } from "../guarded.ts";
 import { lives } from "../identity.ts";
 import { readRecord, type SandboxRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
+import { socketDial } from "../runner/socket.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
 import { Turnstile } from "../turnstile.ts";
 import { Cgroup, type Cgroups, listCgroups, removeEmptyCgroups } from "./cgroup.ts";
@@ -133,7 +134,7 @@ export class OciBackend implements BareBackend {
     const cgroup = this.#cgroup(record.identity.pid, id);
     await cgroup?.thaw(); // frozen by a server that was killed
     try {
-      const client = await RunnerClient.connect(places.socket, { appearTimeoutMs: 5_000 });
+      const client = await RunnerClient.connect(socketDial(places.socket, 5_000));
       return this.#adopt(record, client);
     } catch (error) {
       if (error instanceof RunnerGone) return undefined;

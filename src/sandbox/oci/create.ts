@@ -5,6 +5,7 @@ import { SandlotError } from "../../errors.ts";
 import { identify } from "../identity.ts";
 import { type SandboxRecord, writeRecord } from "../record.ts";
 import { RunnerClient } from "../runner/client.ts";
+import { socketDial } from "../runner/socket.ts";
 import type { Bind, Rootfs, SandboxSpec } from "../sandbox.ts";
 import { type Cgroups, expectEntry } from "./cgroup.ts";
 import { bundleConfig } from "./config.ts";
@@ -144,7 +145,7 @@ async function meet(
   if (identity === undefined) throw new SandlotError("sandbox", "the sandbox's first process ended at once");
   const started = { ...record, identity };
   writeRecord(places.record, started);
-  const client = await RunnerClient.connect(places.socket, { appearTimeoutMs: MEET_MS });
+  const client = await RunnerClient.connect(socketDial(places.socket, MEET_MS));
   return { client, record: started };
 }
 

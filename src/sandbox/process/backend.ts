@@ -9,6 +9,7 @@ import { identify, lives, signal, waitUntilDead } from "../identity.ts";
 import type { CommonOptions } from "../options.ts";
 import { readRecord, type SandboxRecord, writeRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
+import { socketDial } from "../runner/socket.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
 import { Paths } from "./paths.ts";
 import { ProcessSandbox } from "./process-sandbox.ts";
@@ -145,8 +146,7 @@ export class ProcessBackend implements BareBackend {
       ...spec.binds.map((bind) => ({ inside: bind.target, outside: bind.source })),
       ...spec.views.map((view) => ({ inside: view.at, outside: join(this.#folder(view.of), "root") })),
     ];
-    const client = await RunnerClient.connect(join(this.#folder(spec.id), "control/sock"), {
-      appearTimeoutMs: 10_000,
+    const client = await RunnerClient.connect(socketDial(join(this.#folder(spec.id), "control/sock"), 10_000), {
       spillPrefix: join(root, "tmp/output-"),
     });
     const sandbox = new ProcessSandbox({

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SandlotError } from "../../errors.ts";
 import type { FileContent, FileOptions, OutputChunk, ReadRange } from "../sandbox.ts";
@@ -26,10 +25,10 @@ import {
   MalformedFrame,
   Op,
 } from "./frames.ts";
-import { openSocket, RunnerGone } from "./socket.ts";
+import { type Dial, type Line, RunnerGone } from "./line.ts";
 
 export type { RunnerExecOptions, RunnerExecResult } from "./calls.ts";
-export { RunnerGone } from "./socket.ts";
+export { RunnerGone } from "./line.ts";
 
 export interface RunnerCall {
   readonly id: string;
@@ -38,8 +37,6 @@ export interface RunnerCall {
 }
 
 export interface RunnerClientOptions {
-  /** How long to wait for a runner that was just started to bind its socket; 0 (the default) = it must be there. */
-  readonly appearTimeoutMs?: number;
   /** Where spilled output goes inside the sandbox: a random suffix is added. Default `/tmp/output-`. */
   readonly spillPrefix?: string;
 }
@@ -52,11 +49,11 @@ const settleMs = 1000;
 
 /**
  * One connection to the runner of one sandbox, shared by any number of calls. A connection that breaks while the runner lives is made again and every call goes
- * on where it was; when the runner itself is gone, calls reject with `RunnerGone`. Idle, it costs a socket and does not keep the process alive.
+ * on where it was; when the runner itself is gone, calls reject with `RunnerGone`. Idle, it costs a line and does not keep the process alive.
  */
 export class RunnerClient implements AsyncDisposable {
   #instance = "";
-  readonly #path: string;
+  readonly #dial: Dial;
   readonly #spillPrefix: string;
   readonly #calls = new Map<string, Call>();
   /** Requests that are answered by a HELLO with their token: whatever was sent before it has then been dealt with. */
@@ -64,20 +61,20 @@ export class RunnerClient implements AsyncDisposable {
   /** Acknowledgements that wait for company. */
   readonly #settled: Buffer[] = [];
   #settling: NodeJS.Timeout | undefined;
-  #socket: Socket | undefined;
+  #line: Line | undefined;
   #opening: Promise<void> | undefined;
   #closed = false;
   #fruitless = 0;
 
-  private constructor(path: string, options: RunnerClientOptions) {
-    this.#path = path;
+  private constructor(dial: Dial, options: RunnerClientOptions) {
+    this.#dial = dial;
     this.#spillPrefix = options.spillPrefix ?? "/tmp/output-";
   }
 
-  /** `socketPath` may be longer than a socket address allows. Rejects with `RunnerGone` when nobody listens (after `appearTimeoutMs`). */
-  static async connect(socketPath: string, options: RunnerClientOptions = {}): Promise<RunnerClient> {
-    const client = new RunnerClient(socketPath, options);
-    client.#adopt(await openSocket(socketPath, options.appearTimeoutMs ?? 0));
+  /** Rejects as `dial` does. */
+  static async connect(dial: Dial, options: RunnerClientOptions = {}): Promise<RunnerClient> {
+    const client = new RunnerClient(dial, options);
+    client.#adopt(await dial());
     try {
       await client.#errand([]);
     } catch (error) {
@@ -128,7 +125,7 @@ export class RunnerClient implements AsyncDisposable {
     return (await this.#errand([])).calls;
   }
 
-  /** Asks the runner to kill everything it started and to leave. Resolves when its socket has closed. */
+  /** Asks the runner to kill everything it started and to leave. Resolves when its line has closed. */
   async shutdown(): Promise<void> {
     await this.#errand([encodeFrame(Op.shutdown, "")]).catch((error: unknown) => {
       if (!(error instanceof RunnerGone)) throw error;
@@ -140,7 +137,7 @@ export class RunnerClient implements AsyncDisposable {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#settling);
-    this.#socket?.destroy();
+    this.#line?.stream.destroy();
     this.#fail(new RunnerGone("the connection to the runner was closed on this side"));
     await this.#opening?.catch(() => undefined);
   }
@@ -174,14 +171,14 @@ export class RunnerClient implements AsyncDisposable {
   #abandon(call: Call): void {
     if (call.isAwaited) return;
     this.#calls.delete(call.id);
-    if (this.#socket !== undefined) this.#send(() => [encodeFrame(Op.detach, call.id)]);
+    if (this.#line !== undefined) this.#send(() => [encodeFrame(Op.detach, call.id)]);
   }
 
   #settle(frame: Buffer): void {
     this.#settled.push(frame);
     this.#settling ??= setTimeout(() => {
       this.#settling = undefined;
-      if (this.#socket !== undefined && this.#settled.length > 0) this.#send(() => []);
+      if (this.#line !== undefined && this.#settled.length > 0) this.#send(() => []);
     }, settleMs).unref();
   }
 
@@ -203,8 +200,8 @@ export class RunnerClient implements AsyncDisposable {
   #send(frames: () => readonly Buffer[]): void {
     if (this.#closed) {
       this.#fail(new RunnerGone("the connection to the runner was closed on this side"));
-    } else if (this.#socket !== undefined) {
-      writeFrames(this.#socket, [...this.#takeSettled(), ...frames()]);
+    } else if (this.#line !== undefined) {
+      writeFrames(this.#line, [...this.#takeSettled(), ...frames()]);
     } else {
       this.#reopen();
     }
@@ -223,17 +220,13 @@ export class RunnerClient implements AsyncDisposable {
     const pauseMs = reconnectPausesMs[this.#fruitless++];
     if (pauseMs === undefined) throw new RunnerGone("the runner closes every connection that is made to it");
     await sleep(pauseMs);
-    const socket = await openSocket(this.#path, 0);
+    const line = await this.#dial();
     if (this.#closed) {
-      socket.destroy();
+      line.stream.destroy();
       return;
     }
-    this.#adopt(socket);
-    writeFrames(socket, [
-      encodeFrame(Op.hello, "", new Uint8Array(1)),
-      ...this.#takeSettled(),
-      ...this.#pendingFrames(),
-    ]);
+    this.#adopt(line);
+    writeFrames(line, [encodeFrame(Op.hello, "", new Uint8Array(1)), ...this.#takeSettled(), ...this.#pendingFrames()]);
   }
 
   #pendingFrames(): Buffer[] {
@@ -243,24 +236,29 @@ export class RunnerClient implements AsyncDisposable {
     ];
   }
 
-  #adopt(socket: Socket): void {
+  #adopt(line: Line): void {
+    const { stream } = line;
     const reader = new FrameReader();
-    this.#socket = socket;
-    socket.on("data", (arrived) => {
+    this.#line = line;
+    stream.on("data", (arrived: Buffer) => {
       try {
         for (const frame of reader.push(arrived)) this.#hear(frame);
       } catch (error) {
         if (!(error instanceof MalformedFrame)) throw error;
-        socket.destroy(error);
+        stream.destroy(error);
       }
       this.#holdProcess();
     });
-    socket.on("error", () => undefined);
-    socket.on("close", () => {
-      if (this.#socket !== socket) return;
-      this.#socket = undefined;
+    const broken = () => {
+      if (this.#line !== line) return;
+      this.#line = undefined;
       if (!this.#closed && this.#calls.size + this.#errands.size > 0) this.#reopen();
-    });
+    };
+    stream.on("error", () => undefined).on("end", () => stream.destroy());
+    stream.on("close", broken);
+    stream.resume();
+    // One that closed while it was handed over says so no more.
+    if (stream.closed) broken();
     this.#holdProcess();
   }
 
@@ -289,7 +287,7 @@ export class RunnerClient implements AsyncDisposable {
     }
     if (this.#instance !== "" && this.#instance !== hello.instance) {
       this.#fail(new RunnerGone("another runner answers in the place of the one that was asked"));
-      this.#socket?.destroy();
+      this.#line?.stream.destroy();
       this.#closed = true;
       return;
     }
@@ -311,8 +309,9 @@ export class RunnerClient implements AsyncDisposable {
   }
 
   #holdProcess(): void {
-    if (this.#calls.size + this.#errands.size > 0) this.#socket?.ref();
-    else this.#socket?.unref();
+    const stream = this.#line?.stream;
+    if (this.#calls.size + this.#errands.size > 0) stream?.ref?.();
+    else stream?.unref?.();
   }
 }
 
@@ -322,8 +321,11 @@ interface Errand {
   readonly reject: (reason: unknown) => void;
 }
 
-function writeFrames(socket: Socket, frames: readonly Buffer[]): void {
-  socket.cork();
-  for (const frame of frames) socket.write(frame);
-  socket.uncork();
+function writeFrames({ stream, tag }: Line, frames: readonly Buffer[]): void {
+  stream.cork();
+  for (const frame of frames) {
+    if (tag.length > 0) stream.write(tag);
+    stream.write(frame);
+  }
+  stream.uncork();
 }

@@ -2,17 +2,20 @@ import { closeSync, constants, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Dial, RunnerGone } from "./line.ts";
 
-/**
- * The runner is not there any more: its socket refuses or has vanished, or another runner answers in its place. Commands that were under way have no result.
- * The backend decides what that means.
- */
-export class RunnerGone extends Error {
-  override readonly name = "RunnerGone";
+/** Dials the Unix socket at `path`, which may be longer than a socket address allows. A runner that was just started has `appearTimeoutMs` to bind it. */
+export function socketDial(path: string, appearTimeoutMs = 0): Dial {
+  let patienceMs = appearTimeoutMs;
+  return async () => {
+    const stream = await openSocket(path, patienceMs);
+    patienceMs = 0;
+    return { stream, tag: new Uint8Array() };
+  };
 }
 
 /** Rejects with `RunnerGone` when nobody listens at `path`, after having looked again for `appearTimeoutMs`. */
-export async function openSocket(path: string, appearTimeoutMs: number): Promise<Socket> {
+async function openSocket(path: string, appearTimeoutMs: number): Promise<Socket> {
   const deadline = performance.now() + appearTimeoutMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, 20)) {
     try {
