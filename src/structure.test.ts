@@ -8,7 +8,8 @@ const SRC = import.meta.dirname;
 const ORDER = [
   ["errors.ts"],
   ["problem.ts"],
-  ["config.ts"],
+  ["config.ts", "host-command.ts"],
+  ["shelf"],
   ["verdict", "sandbox"],
   ["admission", "tasks"],
   ["environments"],

@@ -1,8 +1,8 @@
 import { SandlotError } from "../errors.ts";
+import { tail } from "../host-command.ts";
 import type { Backend, Bind, ExecResult, Limits, Rootfs, Sandbox } from "../sandbox/sandbox.ts";
-import type { Progress } from "./flight.ts";
+import type { Progress } from "../shelf/flight.ts";
 import { CONFIG_ENV } from "./git.ts";
-import { tail } from "./host-command.ts";
 import type { Repo } from "./seal.ts";
 
 /** What every preparation builds with. */

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Shelf } from "./shelf.ts";
+import type { Shelf } from "../shelf/shelf.ts";
 
 export interface Collection {
   readonly environments: Shelf;

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import { SandlotError } from "../errors.ts";
-import { type HostOutcome, runOnHost, tail } from "./host-command.ts";
+import { type HostOutcome, runOnHost, tail } from "../host-command.ts";
 
 export interface GitCall {
   readonly cwd?: string;

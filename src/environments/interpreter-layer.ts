@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../errors.ts";
-import { runOnHost, tail } from "./host-command.ts";
+import { runOnHost, tail } from "../host-command.ts";
 import type { Interpreter } from "./interpreters.ts";
 
 /** What decides the content of an interpreter's copy. */

@@ -1,6 +1,6 @@
 import { access, constants, readdir, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { runOnHost } from "./host-command.ts";
+import { runOnHost } from "../host-command.ts";
 
 /** A Python of this host. */
 export interface Interpreter {

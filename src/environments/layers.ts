@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../errors.ts";
+import type { Shelf } from "../shelf/shelf.ts";
 import type { Builder, Watch, Workshop } from "./builder.ts";
 import { checkOut } from "./checkout.ts";
 import { sha256 } from "./digests.ts";
@@ -12,7 +13,6 @@ import type { Recipe } from "./recipe.ts";
 import type { Source } from "./repository.ts";
 import type { Toolchain } from "./requirements.ts";
 import { seal } from "./seal.ts";
-import type { Shelf } from "./shelf.ts";
 import type { PackageIndex } from "./swebench/package-index.ts";
 
 /** What the makers work with. */

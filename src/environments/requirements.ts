@@ -1,7 +1,7 @@
 import { access, lstat } from "node:fs/promises";
 import { join } from "node:path";
+import { runOnHost } from "../host-command.ts";
 import type { Bind, Rootfs } from "../sandbox/sandbox.ts";
-import { runOnHost } from "./host-command.ts";
 import { chooseInterpreter, type Interpreter, isSystem } from "./interpreters.ts";
 
 /** A program that a task asks for, and why this host cannot give it. */

@@ -1,6 +1,6 @@
 import { SandlotError } from "../errors.ts";
+import { tail } from "../host-command.ts";
 import type { Git } from "./git.ts";
-import { tail } from "./host-command.ts";
 
 /** A way to run git (and, for the assertion, a shell) in a repository: on the host, or inside a builder sandbox. */
 export interface Repo {

@@ -1,10 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Environment } from "../environments/environment.ts";
-import { removeTree } from "../environments/shelf.ts";
 import type { PipAccess } from "../environments/swebench/package-index.ts";
 import { type DiffSize, excessOf } from "../grading/diff-size.ts";
 import type { Backend, Bind, ExecResult, Limits, Sandbox, SandboxSpec } from "../sandbox/sandbox.ts";
+import { removeTree } from "../shelf/shelf.ts";
 import { type SeedResult, type SeedStatus, tailOf } from "./result.ts";
 import type { Seed } from "./seed.ts";
 

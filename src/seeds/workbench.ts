@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { Environment } from "../environments/environment.ts";
-import type { Waiter } from "../environments/flight.ts";
 import type { Environments } from "../environments/prepare.ts";
 import { BASE_PATH } from "../environments/requirements.ts";
 import { SandlotError } from "../errors.ts";
+import type { Waiter } from "../shelf/flight.ts";
 import { EnvironmentRecipe } from "../tasks/task.ts";
 
 const PYTHON = "python3.10";

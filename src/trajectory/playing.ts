@@ -1,7 +1,7 @@
 import type { Environment } from "../environments/environment.ts";
-import type { Waiter } from "../environments/flight.ts";
 import type { Environments } from "../environments/prepare.ts";
 import type { Backend } from "../sandbox/sandbox.ts";
+import type { Waiter } from "../shelf/flight.ts";
 import { refuseUnmet, unmetNeeds } from "../tasks/needs.ts";
 import type { Task } from "../tasks/task.ts";
 

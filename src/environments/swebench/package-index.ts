@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
+import { runOnHost } from "../../host-command.ts";
 import type { Bind } from "../../sandbox/sandbox.ts";
-import { runOnHost } from "../host-command.ts";
 
 /** How this host's own pip reaches a package index. Plain data from the command line's environment. */
 export interface PackageIndex {

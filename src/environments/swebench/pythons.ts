@@ -1,4 +1,4 @@
-import { Flights, type Waiter } from "../flight.ts";
+import { Flights, type Waiter } from "../../shelf/flight.ts";
 import { readPythons, type SpecSource, type SwebenchSetup } from "./tools.ts";
 
 /** Which Python the constants name for a repository and version. Read once, when it is first asked for. */

@@ -2,12 +2,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { SandlotError } from "../../errors.ts";
+import { runOnHost, tail } from "../../host-command.ts";
+import type { Shelf } from "../../shelf/shelf.ts";
 import type { EnvironmentRecipe } from "../../tasks/task.ts";
 import type { Watch } from "../builder.ts";
 import { CONFIG_ENV } from "../git.ts";
-import { runOnHost, tail } from "../host-command.ts";
 import { chooseInterpreter, type Interpreter } from "../interpreters.ts";
-import type { Shelf } from "../shelf.ts";
 import type { PackageIndex } from "./package-index.ts";
 
 /** The release whose constants say how the tasks of a repository and version are set up. */

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
-import { SandlotError } from "../errors.ts";
+import { SandlotError } from "./errors.ts";
 
 export interface HostCommand {
   readonly argv: readonly [string, ...string[]];
