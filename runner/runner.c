@@ -170,6 +170,7 @@ int main(int argc, char **argv)
 {
   sigset_t set;
   if (argc == 6 && strcmp(argv[1], "attach") == 0) return attach_view(argv + 2);
+  if (argc > 1 && strcmp(argv[1], "start") == 0) return start_on_mounts(argv + 2);
   bool isolated = argc == 3 && strcmp(argv[1], "isolate") == 0, stream = isolated || (argc == 2 && strcmp(argv[1], "stream") == 0);
   bool with_network = isolated && strcmp(argv[2], "host") == 0;
   hide(argc, argv, stream);

@@ -1,7 +1,7 @@
 /*
  * What the parts of the runner share: runner.c has the loop, wire.c the protocol, calls.c the life of a call, output.c what is kept of its output,
  * children.c what runs in its process, tree.c the killing, spare.c the command that is started ahead, stream.c the byte stream in place of a socket,
- * isolate.c the namespaces where no runtime made them. attach.c is another program in the same file.
+ * isolate.c the namespaces where no runtime made them. mounts.c is another program in the same file.
  */
 #pragma once
 #define _GNU_SOURCE
@@ -27,6 +27,7 @@ enum { TIMED_OUT = 1, NO_OUTPUT, INTERRUPTED }; /* why the runner ended a comman
 enum { ENDED, KILLED, NOT_STARTED };            /* what is reported of a child; its status is that of wait, or an errno */
 
 int attach_view(char **argv);
+int start_on_mounts(char **argv);
 
 /* Descriptors: of the runner (the host's folder, or both ends of a byte stream), of its children, of a command. */
 enum { CONTROL = 3, STREAM_IN = 3, STREAM_OUT = 4, STATUS = 3, STATE = 4, STATE_IN_COMMAND = 9 };

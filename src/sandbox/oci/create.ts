@@ -12,7 +12,7 @@ import { bundleConfig } from "./config.ts";
 import type { HostRootfs } from "./host-rootfs.ts";
 import type { ImageTemplates } from "./image.ts";
 import { type Launcher, UNIFIED } from "./launcher.ts";
-import { type ImageMount, mountScript, type Overlay, rootOverlay } from "./mounts.ts";
+import { type ImageMount, type Overlay, onImages, rootOverlay, startOn } from "./mounts.ts";
 import { MAX_VIEWS, ownFolders, type Places, viewDisk, viewRoot } from "./places.ts";
 import { overlayOfView, type Viewed } from "./view.ts";
 
@@ -111,9 +111,9 @@ async function launch(ground: Ground, making: Making, record: SandboxRecord): Pr
     if (of.record.disk === "image") images.push({ image: of.places.image, target: viewDisk(places, at) });
     overlays.push(overlayOfView(places, at, of));
   }
-  const script = mountScript(images, overlays, runtimeCommand(ground, spec.id, places));
+  const start = startOn(overlays, ground.runnerPath, runtimeCommand(ground, spec.id, places));
   const { code, stdout } = await ground.launcher.run({
-    argv: ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+    argv: onImages(images, start),
     open: [places.control, ground.runnerPath],
     timeoutMs: LAUNCH_MS,
     making: spec.id,

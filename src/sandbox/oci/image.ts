@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Launcher } from "./launcher.ts";
-import { mountScript, quote } from "./mounts.ts";
+import { onImages, quote } from "./mounts.ts";
 import { MAX_VIEWS, ownFolders } from "./places.ts";
 
 /**
@@ -36,9 +36,8 @@ export class ImageTemplates {
       const template = await this.of(16);
       await mkdir(join(place, "at"), { recursive: true });
       const image = { image: join(place, "image"), target: join(place, "at"), template };
-      const script = mountScript([image], [], ["mkdir", join(place, "at/upper/works")]);
       const { code, stdout } = await this.#launcher.run({
-        argv: ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+        argv: onImages([image], ["mkdir", join(place, "at/upper/works")]),
         open: [],
         timeoutMs: 20_000,
       });

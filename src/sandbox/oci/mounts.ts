@@ -17,21 +17,21 @@ export interface ImageMount {
 }
 
 /**
- * The script that runs in a throw-away mount namespace: mounts, then the command in its place. What it prints says what failed. A `detaching` command, a runtime, is silent: what it starts holds none
- * of the script's descriptors.
+ * What mounts disk images, if there are any, in a throw-away mount namespace and then becomes `program`. What it prints says what failed.
  */
-export function mountScript(
-  images: readonly ImageMount[],
+export function onImages(images: readonly ImageMount[], program: readonly string[]): readonly string[] {
+  if (images.length === 0) return program;
+  const script = ["exec 2>&1", ...images.map(imageLine), `exec ${program.map(quote).join(" ")}`].join("\n");
+  return ["unshare", "-m", "--propagation", "private", "sh", "-c", script];
+}
+
+/** The runner's program as what mounts overlays, in a mount namespace of its own, and becomes a runtime: a shell, `mount` and `unshare` would cost more than the mounts. */
+export function startOn(
   overlays: readonly Overlay[],
+  runnerPath: string,
   command: readonly string[],
-  ends: "detaching" | "ending" = "detaching",
-): string {
-  return [
-    "exec 2>&1",
-    ...images.map(imageLine),
-    ...overlays.map(overlayLine),
-    `exec ${command.map(quote).join(" ")}${ends === "detaching" ? " >/dev/null 2>&1" : ""}`,
-  ].join("\n");
+): readonly string[] {
+  return [runnerPath, "start", ...overlays.flatMap((one) => [one.target, overlayOptions(one)]), "--", ...command];
 }
 
 export function quote(word: string): string {
@@ -55,10 +55,6 @@ function imageLine({ image, target, template }: ImageMount): string {
  * as on any file system (the attribute that it needs cannot be written from inside).
  */
 const OVERLAY_OPTIONS = "volatile,redirect_dir=on,metacopy=off,index=off";
-
-function overlayLine(overlay: Overlay): string {
-  return `${MOUNT} -t overlay overlay -o ${quote(overlayOptions(overlay))} ${quote(overlay.target)} || exit 1`;
-}
 
 /** As mount(2) takes them. */
 export function overlayOptions({ lower, upper, work }: Overlay): string {

@@ -4,7 +4,7 @@ import { SandlotError } from "../../errors.ts";
 import { lives } from "../identity.ts";
 import type { SandboxRecord } from "../record.ts";
 import type { Launcher } from "./launcher.ts";
-import { type ImageMount, mountScript, type Overlay, overlayOptions, rootOverlay } from "./mounts.ts";
+import { type ImageMount, type Overlay, onImages, overlayOptions, rootOverlay } from "./mounts.ts";
 import { MAX_VIEWS, type Places, viewDisk, viewRoot } from "./places.ts";
 
 /** The lower layers of another sandbox, and where its own layer is. */
@@ -48,9 +48,7 @@ export async function attachView({ sandbox, of, target, launcher, runnerPath }: 
   ];
   const { pid } = record.identity;
   const attach = [runnerPath, "attach", String(pid), target, overlay.target, overlayOptions(overlay)];
-  const script = ["unshare", "-m", "--propagation", "private", "sh", "-c", mountScript(images, [], attach, "ending")];
-  const argv = images.length === 0 ? attach : script;
-  const { code, stdout } = await launcher.run({ argv, open: [], timeoutMs: ATTACH_MS });
+  const { code, stdout } = await launcher.run({ argv: onImages(images, attach), open: [], timeoutMs: ATTACH_MS });
   if (code !== 0)
     throw new SandlotError("sandbox", `a view could not be attached: ${stdout.trim() || `exit code ${code}`}`);
 }

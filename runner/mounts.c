@@ -1,4 +1,4 @@
-/* Not of the runner: run by the host, it mounts an overlay and puts it into the mount namespace of a sandbox that runs. */
+/* Not of the runner: run by the host, it mounts overlays, for a runtime that it then becomes or in the mount namespace of a sandbox that runs. */
 #include "runner.h"
 #include <sched.h>
 #include <sys/mount.h>
@@ -17,6 +17,23 @@ static int failed(const char *what)
   return 1;
 }
 
+static bool own_namespace(void) { return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0; }
+
+/* start (TARGET OPTIONS)... -- COMMAND...: in a mount namespace of its own, the overlays; then the command in its place, which is silent: what it starts holds none of our descriptors. */
+int start_on_mounts(char **argv)
+{
+  dup2(1, 2);
+  if (!own_namespace()) return failed("a mount namespace");
+  for (; argv[0] && argv[1] && strcmp(argv[0], "--"); argv += 2)
+    if (mount("overlay", argv[0], "overlay", 0, argv[1]) < 0) return failed(argv[0]);
+  if (!argv[0] || !argv[1]) return errno = EINVAL, failed("start");
+  int said = fcntl(1, F_DUPFD_CLOEXEC, 64), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (said < 0 || null < 0) return failed("/dev/null");
+  dup2(null, 1), dup2(null, 2);
+  execvp(argv[1], argv + 1);
+  return dup2(said, 1), failed(argv[1]);
+}
+
 /* attach PID TARGET MOUNTPOINT OPTIONS: the overlay of OPTIONS shows at TARGET, which is made, where PID looks; MOUNTPOINT is a folder of this side. */
 int attach_view(char **argv)
 {
@@ -25,7 +42,7 @@ int attach_view(char **argv)
   snprintf(path, sizeof path, "/proc/%s/ns/mnt", pid);
   int there = open(path, O_RDONLY | O_CLOEXEC);
   if (there < 0) return failed(path);
-  if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return failed("a mount namespace");
+  if (!own_namespace()) return failed("a mount namespace");
   if (mount("overlay", point, "overlay", MS_NOSUID | MS_NODEV, options) < 0) return failed("mount");
   int tree = syscall(SYS_open_tree, AT_FDCWD, point, OPEN_TREE_CLONE | O_CLOEXEC);
   if (tree < 0) return failed("open_tree");
