@@ -105,7 +105,13 @@ async function worksIn(backend: Backend, spec: SandboxSpec): Promise<void> {
 
 /** As an out-of-memory killer may do, with no server alive. */
 function endAll(instance: string, id: string): void {
-  for (const pid of processesOf(instance, id)) process.kill(pid, "SIGKILL");
+  for (const pid of processesOf(instance, id)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // it went with the first process
+    }
+  }
 }
 
 function processesOf(instance: string, id: string): readonly number[] {
