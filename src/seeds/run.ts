@@ -7,6 +7,7 @@ import type { Backend, Bind, ExecResult, Limits, Sandbox, SandboxSpec } from "..
 import { removeTree } from "../shelf/shelf.ts";
 import { type SeedResult, type SeedStatus, tailOf } from "./result.ts";
 import type { Seed } from "./seed.ts";
+import { APPLY, BUDGETS, type Budgets, PYTEST, PYTEST_ENDS } from "./stages.ts";
 
 export interface SeedRun {
   readonly backend: Backend;
@@ -24,17 +25,6 @@ export interface SeedRun {
   readonly budgets?: Budgets;
   readonly signal: AbortSignal;
 }
-
-/** The most that each stage, and a run from clone to result, may take. Milliseconds. */
-export interface Budgets {
-  readonly clone: number;
-  readonly install: number;
-  readonly patch: number;
-  readonly tests: number;
-  readonly run: number;
-}
-
-export const BUDGETS: Budgets = { clone: 5_000, install: 20_000, patch: 5_000, tests: 5_000, run: 30_000 };
 
 /**
  * Clones and installs a seed in a sandbox with network, then runs its tests in a fresh one without, and with a patch once more in another. A stage that is out of
@@ -138,7 +128,7 @@ async function tested(
   try {
     if (patch !== undefined) await patched(sandbox, patch, run, clock);
     const chosen = seed.pytest_k === null ? [] : ["-k", seed.pytest_k];
-    const result = await stage(sandbox, "tests", [...PYTEST, ...chosen], { run, clock, anyEnd: true });
+    const result = await stage(sandbox, "tests", ["python", ...PYTEST, ...chosen], { run, clock, anyEnd: true });
     const status = PYTEST_ENDS.get(result.exitCode ?? -1) ?? "tests_error";
     return { status, duration_s: clock.seconds(started), tail: tailOf(outputOf(result)) };
   } catch (error) {
@@ -193,16 +183,6 @@ function specOf({ newId, limits, workbench }: SeedRun, more: readonly string[]):
 
 const KEEP_BYTES = 64 * 1024;
 const PATCH_FILE = "/tmp/seed.patch";
-/** Options of the project for plug-ins that the workbench does not have (coverage, for one) would end it before a test ran. */
-const PYTEST = ["python", "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "-o", "addopts="];
-
-/** `pytest.ExitCode` */
-const PYTEST_ENDS: ReadonlyMap<number, SeedStatus> = new Map([
-  [0, "passed"],
-  [1, "failed"],
-  [5, "no_tests"],
-]);
-
 const BUILD_ENV = {
   PIP_CACHE_DIR: "/tmp/pip-cache",
   PIP_DISABLE_PIP_VERSION_CHECK: "1",
@@ -228,9 +208,6 @@ const INSTALL = `
 if [ -e pyproject.toml ] || [ -e setup.py ]; then exec python -m pip install --editable .; fi
 if [ -e requirements.txt ]; then exec python -m pip install -r requirements.txt; fi
 `;
-
-/** git takes a patch as a whole or not at all. */
-const APPLY = `git apply --verbose "$1" || patch --batch --forward --fuzz=5 -p1 -i "$1"`;
 
 /** git asks another variable than pip for the certificates to trust. */
 function gitTrust({ env }: PipAccess): Readonly<Record<string, string>> {

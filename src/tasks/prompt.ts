@@ -29,6 +29,10 @@ const TOOL_RULES = new Map([
   ],
   ["file_editor", "`file_editor` views, creates and edits files by absolute path."],
   ["search", "`search` finds a text below a folder or in a file."],
+  ["swe_clone", "`swe_clone` throws your changes away and begins with a clean copy of the repository."],
+  ["swe_install", "`swe_install` installs the project into its Python."],
+  ["swe_apply_patch", "`swe_apply_patch` applies a unified diff to the repository, as a whole or not at all."],
+  ["swe_pytest", "`swe_pytest` runs the repository's own tests by pytest."],
   ["finish", "`finish` ends your work and hands in the repository as it then is. It can be used once."],
 ]);
 

@@ -8,14 +8,19 @@ import { search } from "./r2e/search.ts";
 import { refusal } from "./refusal.ts";
 import { strReplaceEditor } from "./str-replace-editor.ts";
 import { submitSolution } from "./submit-solution.ts";
+import { sweApplyPatch } from "./swe/apply-patch.ts";
+import { sweClone } from "./swe/clone.ts";
+import { sweInstall } from "./swe/install.ts";
+import { swePytest } from "./swe/pytest.ts";
 import type { Tool, ToolCall, ToolResult, ToolSchema } from "./tool.ts";
 
 /** Every tool there is; a new one is a file and a line here. */
 const TOOLS: ReadonlyMap<string, Tool> = new Map(
-  [bash, strReplaceEditor, submitSolution, executeBash, fileEditor, search, finish].map((tool) => [
-    tool.schema.function.name,
-    tool,
-  ]),
+  [
+    ...[bash, strReplaceEditor, submitSolution],
+    ...[executeBash, fileEditor, search, finish],
+    ...[sweClone, sweInstall, sweApplyPatch, swePytest],
+  ].map((tool) => [tool.schema.function.name, tool]),
 );
 
 /** In the order of the names; fault `invalid` for one that there is not. */
