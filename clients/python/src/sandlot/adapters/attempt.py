@@ -78,6 +78,8 @@ class Attempt:
 
     def __init__(self, trajectory: sandlot.Trajectory, settings: Settings) -> None:
         self.id = trajectory.id
+        self.messages = trajectory.messages
+        self.tools = trajectory.tools
         self.over = False
         self.lost: Lost | None = None
         self.grade: sandlot.Grade | None = None
