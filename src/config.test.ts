@@ -15,7 +15,7 @@ test("an empty file is the defaults", () => {
 
 test.each([
   ["pools:\n  val:\n    slotz: 4\n", '3:5: pools.val.slotz: expected a key of slots, queue, priority, got "slotz"'],
-  ["lisen: x\n", "1:1: lisen: expected a key of listen, state_dir, tasks,"],
+  ["lisen: x\n", "1:1: lisen: expected a key of listen, tls, state_dir, tasks,"],
   ["listen: 7\n", "1:1: listen: expected a string, got 7"],
   ["lease_ms: 10m\n", '1:1: lease_ms: expected an integer of at least 1, got "10m"'],
   ["lease_ms: 0.5\n", "1:1: lease_ms: expected an integer of at least 1, got 0.5"],
@@ -39,6 +39,9 @@ test.each([
   ["backend: { runtime: podman }\n", '1:1: backend.type: expected "oci" or "process", got nothing'],
   ["backend:\n  type: process\n", "1:1: backend.commands_run_unprotected_on_this_host: expected true, got nothing"],
   ["backend: { type: oci, disk: quota }\n", '1:23: backend.disk: expected "auto" or "loop" or "watched", got "quota"'],
+  ["tls: { cert_file: a }\n", "1:1: tls.key_file: expected a file, since tls.cert_file is set, got nothing"],
+  ["tls: { client_ca_file: a }\n", "1:1: tls.cert_file: expected a file, since tls.client_ca_file is set, got nothing"],
+  ["tls: { ca_file: a }\n", "1:8: tls.ca_file: expected a key of cert_file, key_file, client_ca_file,"],
   ["- 1\n", "1:1: (top): expected an object, got [1]"],
   ["listen: [\n", "2:1: expected YAML, got an error: "],
 ])("%j is refused with its line, what was expected and what was got", (text, message) => {

@@ -117,8 +117,17 @@ const TaskSet = z
   })
   .refine(({ from, instances }) => from.length > 0 || instances !== "", "expected from, instances or both");
 
+/** Paths of files in PEM; empty = none. */
+const Tls = z.strictObject({
+  cert_file: z.string().default(""),
+  key_file: z.string().default(""),
+  client_ca_file: z.string().default(""),
+  tokens_travel_in_clear_text: z.boolean().default(false),
+});
+
 export const Config = z.strictObject({
   listen: z.string().default("127.0.0.1:50051"),
+  tls: Tls.prefault({}),
   /** Empty = `$XDG_STATE_HOME/sandlot`. */
   state_dir: z.string().default(""),
   tasks: z
@@ -202,12 +211,23 @@ export function parseConfig(text: string, name: string): Config {
   );
 }
 
+function crossed(config: Config): Problem[] {
+  return [...crossedLimits(config), ...crossedTls(config)];
+}
+
 /** Defaults above what may be asked for would make every Create `invalid` that asks for nothing. */
-function crossed({ limits: { defaults, most } }: Config): Problem[] {
+function crossedLimits({ limits: { defaults, most } }: Config): Problem[] {
   return LIMIT_NAMES.filter((name) => defaults[name] > most[name]).map((name) => ({
     path: ["limits", "defaults", name],
     says: `expected at most limits.most.${name}, which is ${most[name]}, got ${defaults[name]}`,
   }));
+}
+
+function crossedTls({ tls }: Config): Problem[] {
+  const given = (["cert_file", "key_file", "client_ca_file"] as const).find((name) => tls[name] !== "");
+  return (["cert_file", "key_file"] as const)
+    .filter((name) => given !== undefined && tls[name] === "")
+    .map((name) => ({ path: ["tls", name], says: `expected a file, since tls.${given} is set, got nothing` }));
 }
 
 const wrong = (problems: readonly string[]): SandlotError =>

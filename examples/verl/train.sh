@@ -1,7 +1,7 @@
 #!/bin/sh
 # train.sh [OVERRIDES]: builds the data set, warms its environments on a running server, starts GRPO. Arguments go to verl:
 #   SANDLOT_SERVER=10.0.0.5:50051 ./train.sh trainer.n_gpus_per_node=8 actor_rollout_ref.rollout.name=vllm
-# Environment: SANDLOT_SERVER (127.0.0.1:50051); SANDLOT_TOKEN; DATA (~/data/swebench_mini); SOURCE, what `sandlot dataset build`
+# Environment: SANDLOT_SERVER (127.0.0.1:50051; grpcs://HOST:PORT and SANDLOT_TLS_CA_FILE for TLS); SANDLOT_TOKEN; DATA (~/data/swebench_mini); SOURCE, what `sandlot dataset build`
 # is told (nothing: the locked swe-bench-verified-mini; `--bundled`; `--tasks FILE`); PYTHON (python3), where verl is installed.
 # DRY_RUN=1 stops before verl and prints its command.
 set -eu

@@ -95,6 +95,8 @@ function report(error: unknown): number {
   return error instanceof UsageError ? 2 : 1;
 }
 
+// A certificate for an address instead of a name makes Node warn; whoever types a command cannot help it.
+process.noDeprecation = true;
 // A reader that has gone, as in `sandlot doctor | head`, is no reason to stop midway and leave something behind.
 process.stdout.on("error", () => undefined);
 process.exitCode = await main(process.argv.slice(2)).catch(report);

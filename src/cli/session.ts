@@ -3,19 +3,19 @@ import { type Client, connect } from "../server/client.ts";
 import { listen } from "../server/listen.ts";
 import { openStack } from "./compose.ts";
 import { openLog } from "./log.ts";
+import { connectTo, REMOTE_HELP, REMOTE_OPTIONS, type RemoteFlags } from "./remote.ts";
 import { readSettings, STACK_HELP, STACK_OPTIONS, type StackFlags } from "./settings.ts";
 import { VERSION } from "./version.ts";
 
 /** Options of every command that asks a server. */
-export const SESSION_OPTIONS = { ...STACK_OPTIONS, server: { type: "string" }, token: { type: "string" } } as const;
+export const SESSION_OPTIONS = { ...STACK_OPTIONS, ...REMOTE_OPTIONS } as const;
 
 export const SESSION_HELP = `  --server HOST:PORT ask a running server (else one is started for this command alone)
-  --token TOKEN      for that server (else SANDLOT_TOKEN)
+${REMOTE_HELP}
 ${STACK_HELP}`;
 
-export interface SessionFlags extends StackFlags {
+export interface SessionFlags extends StackFlags, RemoteFlags {
   readonly server?: string | undefined;
-  readonly token?: string | undefined;
 }
 
 /**
@@ -28,7 +28,7 @@ export async function withClient<T>(
 ): Promise<T> {
   return untilInterrupted(async (signal) => {
     if (flags.server === undefined) return withOwnServer(flags, (client) => work(client, signal));
-    const client = connect(flags.server, flags.token ?? process.env["SANDLOT_TOKEN"]);
+    const client = connectTo(flags.server, flags);
     return work(client, signal).finally(() => client.close());
   });
 }
@@ -60,7 +60,7 @@ async function withOwnServer<T>(flags: StackFlags, work: (client: Client) => Pro
       sandboxService: false,
       log,
     });
-    const client = connect(server.address, token);
+    const client = connect(server.address, { token });
     return await work(client).finally(() => {
       client.close();
       return server.close(0);

@@ -212,7 +212,7 @@ async function start(rollouts: Partial<Rollouts>, options: Partial<ListenOptions
 }
 
 function client(server: Listening, token?: string) {
-  const connected = connect(server.address, token);
+  const connected = connect(server.address, { token });
   open.push(connected);
   return connected;
 }

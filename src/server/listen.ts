@@ -9,6 +9,7 @@ import { SandboxService } from "../gen/sandlot/v1/sandbox_service_pb.ts";
 import type { Rollouts } from "../trajectory/rollouts.ts";
 import { type Frame, implementation } from "./adapter.ts";
 import { authorizer, type Scope, TOKENS, type Token } from "./authorize.ts";
+import type { TlsCredentials } from "./certificate.ts";
 import { serviceDefinition } from "./definition.ts";
 import { health, Readiness } from "./health.ts";
 import { reflection } from "./reflection.ts";
@@ -21,6 +22,10 @@ export interface ListenOptions {
   /** `HOST:PORT`; port 0 = any free one. */
   readonly address: string;
   readonly tokens: readonly Token[];
+  /** Without it the port speaks plain text, on a loopback address only. */
+  readonly tls?: TlsCredentials | undefined;
+  /** Lets it speak plain text on other addresses too. */
+  readonly clearText?: boolean;
   readonly rollouts: Rollouts;
   readonly version: string;
   /** Whether SandboxService is told of by reflection and health. */
@@ -30,7 +35,7 @@ export interface ListenOptions {
 
 /** A bound server. Health says NOT_SERVING until `setServing(true)`. */
 export interface Listening {
-  /** `HOST:PORT` with the host as it was asked for and the port that was bound. */
+  /** `HOST:PORT`, with TLS `grpcs://HOST:PORT`: the host as it was asked for and the port that was bound. */
   readonly address: string;
   setServing(serving: boolean): void;
   /** Lets running calls end for so long, then cuts them; none begins any more. */
@@ -47,29 +52,37 @@ const CHANNEL = {
 
 export async function listen(options: ListenOptions): Promise<Listening> {
   const { host } = splitAddress(options.address);
-  if (options.tokens.length === 0 && !isLoopback(host)) {
-    const message = `listen: expected a loopback address, since no tokens are set, got ${options.address}; set a token (${TOKENS}, see secrets/README.md) to listen elsewhere`;
-    throw new SandlotError("invalid", message, { field: "listen", knob: TOKENS });
-  }
+  if (!isLoopback(host)) refuseUnprotected(options);
   setLogVerbosity(logVerbosity.NONE); // it writes to the console what the errors below say too
   const server = new Server(CHANNEL);
   const readiness = new Readiness();
   addServices(server, options, readiness);
-  const port = await bind(server, options.address);
+  const port = await bind(server, options);
   return {
-    address: `${host.includes(":") ? `[${host}]` : host}:${port}`,
+    address: `${options.tls ? "grpcs://" : ""}${host.includes(":") ? `[${host}]` : host}:${port}`,
     setServing: (serving) => readiness.set(serving),
     close: (graceMs) => close(server, graceMs),
   };
 }
 
-/** Splits `HOST:PORT` and `[HOST]:PORT`; fault `invalid`. */
-export function splitAddress(address: string): { readonly host: string; readonly port: number } {
+/** Splits `HOST:PORT` and `[HOST]:PORT`; fault `invalid` names the field. */
+export function splitAddress(address: string, field = "listen"): { readonly host: string; readonly port: number } {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address) ?? [];
   const host = bracketed ?? plain;
   const port = Number(digits);
   if (host !== undefined && port <= 65_535) return { host, port };
-  throw new SandlotError("invalid", `listen: expected HOST:PORT, got ${JSON.stringify(address)}`, { field: "listen" });
+  throw new SandlotError("invalid", `${field}: expected HOST:PORT, got ${JSON.stringify(address)}`, { field });
+}
+
+/** Beyond this machine strangers may ask, and others may listen in. */
+function refuseUnprotected({ address, tokens, tls, clearText }: ListenOptions): void {
+  if (tokens.length === 0) {
+    const message = `listen: expected a loopback address, since no tokens are set, got ${address}; set a token (${TOKENS}, see secrets/README.md) to listen elsewhere`;
+    throw new SandlotError("invalid", message, { field: "listen", knob: TOKENS });
+  }
+  if (tls || clearText) return;
+  const message = `listen: expected a loopback address, since there is no TLS, got ${address}; set tls.cert_file and tls.key_file, or say tls.tokens_travel_in_clear_text where something else protects them`;
+  throw new SandlotError("invalid", message, { field: "listen", knob: "tls.cert_file" });
 }
 
 function isLoopback(host: string): boolean {
@@ -101,9 +114,9 @@ function addServices(server: Server, options: ListenOptions, readiness: Readines
   server.addService(serviceDefinition(alpha), implementation(ServerReflection, reflected, open));
 }
 
-function bind(server: Server, address: string): Promise<number> {
+function bind(server: Server, { address, tls }: ListenOptions): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (cause, port) => {
+    server.bindAsync(address, tls ?? ServerCredentials.createInsecure(), (cause, port) => {
       if (!cause) resolve(port);
       else
         reject(

@@ -106,7 +106,7 @@ def _end_all(server: Server) -> None:
     import sandlot
 
     async def release() -> None:
-        async with sandlot.connect(server.address, server.token) as client:
+        async with sandlot.connect(server.address, server.token, tls=server.tls) as client:
             ids = [one.id async for one in client.list_trajectories() if one.state != "ENDED"]
             await client.release(ids)
 

@@ -46,6 +46,8 @@ class Server:
     """What starts it, from the repository's root."""
     token: str | None = None
     """For those who clean up behind a test."""
+    tls: dict[str, str] = field(default_factory=dict)
+    """The same."""
 
     @property
     def address(self) -> str:

@@ -7,6 +7,7 @@ import { type Command, parse } from "../arguments.ts";
 import { openStack, type Stack } from "../compose.ts";
 import { openLog } from "../log.ts";
 import { readSettings, STACK_HELP, STACK_OPTIONS } from "../settings.ts";
+import { followTls, openTls } from "../tls.ts";
 import { VERSION } from "../version.ts";
 
 const DRAIN_MS = 10_000;
@@ -26,8 +27,9 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
     const readyFile = flags["ready-file"] === undefined ? undefined : resolve(flags["ready-file"]);
     if (readyFile !== undefined) rmSync(readyFile, { force: true });
     const settings = readSettings(flags);
-    // Before anything is opened: a token that cannot be read throws.
+    // Before anything is opened: a token or a certificate that cannot be read throws.
     const { tokens } = settings.credentials;
+    const tls = openTls(settings.config.tls);
     const log = openLog(settings.config.log.level, settings.credentials);
     dieOfBugs(log);
     const stopped = stopSignal(log);
@@ -37,6 +39,8 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
     const server = await listen({
       address: settings.listen,
       tokens,
+      tls,
+      clearText: settings.config.tls.tokens_travel_in_clear_text,
       rollouts: stack.rollouts,
       version: VERSION,
       sandboxService: settings.config.sandbox_service.enabled,
@@ -45,12 +49,14 @@ SIGTERM or SIGINT: no new trajectory is taken, running steps get ${DRAIN_MS / 10
       await stack[Symbol.asyncDispose]();
       throw error;
     });
+    const unfollow = tls && followTls(tls, settings.config.tls, log);
     stack.announce(server.address);
     server.setServing(true);
     process.stdout.write(`${welcome(server, stack)}\n`);
     if (settings.config.grading.kind === "structural") process.stdout.write(`${NO_REWARDS}\n`);
     if (readyFile !== undefined) announce(readyFile, server.address);
     await stopped;
+    unfollow?.();
     await stop(server, stack);
     if (readyFile !== undefined) rmSync(readyFile, { force: true });
     log.info("stopped");

@@ -1,10 +1,11 @@
-import { type Client, connect } from "../../server/client.ts";
+import type { Client } from "../../server/client.ts";
 import { plain } from "../../server/plain.ts";
 import { matches, parseTaskFilter } from "../../tasks/filter.ts";
 import type { Task } from "../../tasks/task.ts";
 import { type Command, parse, UsageError } from "../arguments.ts";
 import { readCatalog } from "../catalog.ts";
 import { printJson, table } from "../print.ts";
+import { connectTo, REMOTE_HELP, REMOTE_OPTIONS } from "../remote.ts";
 import { readSettings, STACK_HELP, STACK_OPTIONS } from "../settings.ts";
 
 const COLUMNS = ["id", "language", "difficulty", "repo", "dataset"];
@@ -16,19 +17,15 @@ export const tasks: Command = {
                      difficulty, dataset, and with --server playable
   --json             one JSON document: a list
   --server HOST:PORT the tasks of a running server, with what this host lacks for them (else those of the settings)
-  --token TOKEN      for that server (else SANDLOT_TOKEN)
+${REMOTE_HELP}
 ${STACK_HELP}`,
   async run(args) {
-    const options = {
-      server: { type: "string" },
-      token: { type: "string" },
-      filter: { type: "string", default: "" },
-    } as const;
-    const flags = parse(args, { ...STACK_OPTIONS, ...options, json: { type: "boolean", default: false } });
+    const options = { ...STACK_OPTIONS, ...REMOTE_OPTIONS, filter: { type: "string", default: "" } } as const;
+    const flags = parse(args, { ...options, json: { type: "boolean", default: false } });
     const rows =
       flags.server === undefined
         ? await ofSettings(flags)
-        : await ofServer(connect(flags.server, flags.token ?? process.env["SANDLOT_TOKEN"]), flags.filter);
+        : await ofServer(connectTo(flags.server, flags), flags.filter);
     if (flags.json) printJson(rows);
     else process.stdout.write(table(rows, flags.server === undefined ? COLUMNS : [...COLUMNS, "unplayable_reason"]));
     return 0;

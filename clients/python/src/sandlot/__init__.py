@@ -1,5 +1,6 @@
 """Client of Sandlot, a rollout environment server for reinforcement learning on software-engineering tasks."""
 
+from ._tls import Tls
 from ._wire import Message
 from .bare_sandbox import BareSandbox
 from .client import Client, connect
@@ -71,6 +72,7 @@ __all__ = [
     "TaskFault",
     "TestCount",
     "Timings",
+    "Tls",
     "Trajectory",
     "Turn",
     "UnauthenticatedError",

@@ -7,13 +7,14 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 import grpc
 
 from ._stub import Stub
-from .errors import BusyError, ConnectionLost, DrainingError, SandlotError, from_rpc
+from ._tls import Endpoint, Tls
+from .errors import BusyError, ConnectionLost, DrainingError, InvalidError, SandlotError, from_rpc
 
 log = logging.getLogger("sandlot")
 
@@ -46,16 +47,18 @@ _CHANNEL_OPTIONS = [
 class Calls:
     """One channel, bound to the process and the event loop that made it."""
 
-    def __init__(self, address: str, token: str | None, patience_s: float) -> None:
+    def __init__(self, address: str, token: str | None, tls: Tls | Mapping[str, str] | None, patience_s: float) -> None:
         self.address = address
         self.patience_s = patience_s
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._pid = os.getpid()
         self._loop = asyncio.get_running_loop()
-        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._endpoint = Endpoint.of(address, tls)
+        self._channel = self._endpoint.channel(_CHANNEL_OPTIONS)
         self._stub = Stub(self._channel)
         self._closed = False
         self._out = False
+        self._met = False
 
     async def close(self) -> None:
         """Ends all calls that are still under way. Idempotent."""
@@ -74,7 +77,7 @@ class Calls:
             except grpc.aio.AioRpcError as error:
                 await attempts.again(error)
             else:
-                self._out = False
+                self.heard()
                 return answer
 
     async def upload(self, rpc: str, messages: Callable[[], Iterator[Any]], *, deadline_s: float) -> Any:
@@ -86,7 +89,7 @@ class Calls:
             except grpc.aio.AioRpcError as error:
                 await attempts.again(error)
             else:
-                self._out = False
+                self.heard()
                 return answer
 
     async def stream(self, rpc: str, request: Callable[[], Any], *, deadline_s: float) -> AsyncIterator[Any]:
@@ -97,7 +100,7 @@ class Calls:
             try:
                 async for message in call:
                     attempts.heard()
-                    self._out = False
+                    self.heard()
                     yield message
                 return
             except grpc.aio.AioRpcError as error:
@@ -122,6 +125,21 @@ class Calls:
         if os.getpid() != self._pid or asyncio.get_running_loop() is not self._loop:
             raise RuntimeError("a sandlot client belongs to one process and one event loop: open another one here")
         return getattr(self._stub, name)
+
+    def heard(self) -> None:
+        """The server answered."""
+        self._out = False
+        self._met = True
+
+    async def quarrel(self) -> str | None:
+        """What in matters of TLS keeps client and server apart, if anything does."""
+        return await self._endpoint.quarrel()
+
+    async def refuse_quarrel(self) -> None:
+        """Trying again does not help one that never got on with its server: `InvalidError` says why, if it is TLS."""
+        why = None if self._met else await self.quarrel()
+        if why is not None:
+            raise InvalidError(f"tls: no connection to {self.address}: {why}", field="tls")
 
     def tell(self, problem: SandlotError) -> None:
         """Logs the beginning of an outage, once for all calls that meet it."""
@@ -163,12 +181,13 @@ class _Attempts:
             self._lost_since = None
             give_up = self._end
         else:
+            await self._calls.refuse_quarrel()
             self._lost_since = self._lost_since or now
             give_up = min(self._end, self._lost_since + self._patience_s)
             self._calls.tell(problem)
         delay = self._delay(problem.retry_after)
         if now + delay >= give_up:
-            raise self._final(problem, late) from error
+            raise await self._final(problem, late) from error
         self._failures += 1
         await asyncio.sleep(delay)
 
@@ -177,14 +196,15 @@ class _Attempts:
             return told_s * random.uniform(1.0, 1.5)
         return min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
 
-    def _final(self, problem: SandlotError, late: bool) -> SandlotError:
+    async def _final(self, problem: SandlotError, late: bool) -> SandlotError:
         if not isinstance(problem, ConnectionLost):
             return problem
         if late and self._rpc == "Create":
             text = f"the trajectory was not ready within {self._deadline_s:g} s (create_deadline)"
             return BusyError(text, knob="create_deadline")
         waited = f"within {self._deadline_s:g} s" if late else f"for {min(self._patience_s, self._deadline_s):g} s"
-        return ConnectionLost(f"{self._rpc}: no answer from {self._calls.address} {waited}: {problem}")
+        why = await self._calls.quarrel() or problem
+        return ConnectionLost(f"{self._rpc}: no answer from {self._calls.address} {waited}: {why}")
 
 
 async def to_the_end(work: Callable[[], Coroutine[Any, Any, Any]], grace_s: float, *, cancelled: bool = False) -> None:

@@ -12,6 +12,7 @@ from ._calls import Calls
 from ._gen import rollout_service_pb2 as pb
 from ._gen import trajectory_pb2
 from ._heartbeats import Heartbeats
+from ._tls import Tls
 from .bare_sandbox import BareSandbox
 from .errors import InvalidError
 from .results import Grade, Released, Summary
@@ -25,29 +26,45 @@ _RECORD_S = 3600.0
 
 
 def connect(
-    address: str, token: str | None = None, *, patience: float = 120.0, create_deadline: float = 600.0
+    address: str,
+    token: str | None = None,
+    *,
+    tls: Tls | Mapping[str, str] | None = None,
+    patience: float = 120.0,
+    create_deadline: float = 600.0,
 ) -> Client:
     """
     A client of the server at "HOST:PORT", to be used as `async with sandlot.connect(...) as client`.
 
+    With "grpcs://HOST:PORT" it speaks TLS, with the files of `tls` or else of `SANDLOT_TLS_CA_FILE` and the like.
     `patience`: how many seconds a server may be out of reach before a call raises `ConnectionLost`.
     `create_deadline`: how many seconds a trajectory waits for a place.
     """
-    return Client(address, token, patience, create_deadline)
+    return Client(address, token, tls=tls, patience=patience, create_deadline=create_deadline)
 
 
 class Client:
     """Belongs to the process and the event loop that entered it; nothing is opened before that."""
 
-    def __init__(self, address: str, token: str | None, patience_s: float, create_deadline_s: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str | None = None,
+        *,
+        tls: Tls | Mapping[str, str] | None = None,
+        patience: float = 120.0,
+        create_deadline: float = 600.0,
+    ) -> None:
+        """As `connect`."""
         self.address = address
         self._token = token
-        self._patience_s = patience_s
-        self._create_deadline_s = create_deadline_s
+        self._tls = tls
+        self._patience_s = patience
+        self._create_deadline_s = create_deadline
         self._open: tuple[Calls, Heartbeats, ServerInfo] | None = None
 
     async def __aenter__(self) -> Client:
-        calls = Calls(self.address, self._token, self._patience_s)
+        calls = Calls(self.address, self._token, self._tls, self._patience_s)
         try:
             info = ServerInfo._from(await calls.unary("GetServerInfo", pb.GetServerInfoRequest()))
         except BaseException:

@@ -10,21 +10,29 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from . import client as _client
 from ._background import BackgroundLoop
+from ._tls import Tls
 from .bare_sandbox import BareSandbox as _BareSandbox
 from .sandbox import Sandbox as _Sandbox
 from .trajectory import Trajectory as _Trajectory
 
 
 def connect(
-    address: str, token: str | None = None, *, patience: float = 120.0, create_deadline: float = 600.0
+    address: str,
+    token: str | None = None,
+    *,
+    tls: Tls | Mapping[str, str] | None = None,
+    patience: float = 120.0,
+    create_deadline: float = 600.0,
 ) -> Client:
     """See `sandlot.connect`."""
-    return Client(_client.connect(address, token, patience=patience, create_deadline=create_deadline), BackgroundLoop())
+    target = _client.connect(address, token, tls=tls, patience=patience, create_deadline=create_deadline)
+    return Client(target, BackgroundLoop())
 
 
 class _Facade:

@@ -4,13 +4,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from ._tls import Tls
 from ._wire import Message
 from .results import Budget, Grade, Limits, Released, Result, StreamEvent, Summary, Turn
 from .sandbox import ExecEvent, ExecResult
 from .served import PrepareEvent, ServerInfo, Task
 
 def connect(
-    address: str, token: str | None = None, *, patience: float = 120.0, create_deadline: float = 600.0
+    address: str,
+    token: str | None = None,
+    *,
+    tls: Tls | Mapping[str, str] | None = None,
+    patience: float = 120.0,
+    create_deadline: float = 600.0,
 ) -> Client: ...
 
 class Client:

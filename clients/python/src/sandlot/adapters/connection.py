@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import sandlot
 
@@ -14,7 +15,8 @@ from .settings import Settings
 @asynccontextmanager
 async def connection(settings: Settings) -> AsyncIterator[sandlot.Client]:
     """The client of this event loop for that server: opened for its first user, closed behind its last one."""
-    key = (asyncio.get_running_loop(), settings.server, settings.token, settings.patience_s)
+    tls = tuple(sorted(settings.tls.items()))
+    key = (asyncio.get_running_loop(), settings.server, settings.token, tls, settings.patience_s)
     shared = _open.setdefault(key, _Shared(settings))
     shared.users += 1
     try:
@@ -31,7 +33,7 @@ class _Shared:
 
     def __init__(self, settings: Settings) -> None:
         self.users = 0
-        self._client = sandlot.connect(settings.server, settings.token, patience=settings.patience_s)
+        self._client = sandlot.connect(settings.server, settings.token, tls=settings.tls, patience=settings.patience_s)
         self._opening: asyncio.Task[sandlot.Client] | None = None
 
     async def client(self) -> sandlot.Client:
@@ -46,4 +48,4 @@ class _Shared:
         await self._client.__aexit__(None, None, None)
 
 
-_open: dict[tuple[asyncio.AbstractEventLoop, str, str | None, float], _Shared] = {}
+_open: dict[tuple[Any, ...], _Shared] = {}

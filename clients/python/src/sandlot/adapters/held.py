@@ -17,6 +17,7 @@ class Wanted:
     task_id: str
     server: str
     token: str | None = None
+    tls: Mapping[str, str] = field(default_factory=dict)
     graded: bool = True
     """A trajectory. False: a bare sandbox with the environment of the task and no grade."""
     pool: str = ""
@@ -78,7 +79,11 @@ async def hold(wanted: Wanted) -> Held:
 
 async def _opened(wanted: Wanted, background: Background) -> Held:
     client = sandlot.connect(
-        wanted.server, wanted.token, patience=wanted.patience_s, create_deadline=wanted.create_deadline_s
+        wanted.server,
+        wanted.token,
+        tls=wanted.tls,
+        patience=wanted.patience_s,
+        create_deadline=wanted.create_deadline_s,
     )
     await client.__aenter__()
     try:

@@ -29,6 +29,8 @@ class SandlotConfig(BaseModel):
     server: str = "127.0.0.1:50051"
     token_variable: str = "SANDLOT_TOKEN"
     """Of the environment: configurations are written into inspect_ai's logs, and a token is not."""
+    tls: tuple[tuple[str, str], ...] = ()
+    """Pairs by the names of `sandlot.Tls`."""
     graded: bool = True
     pool: str = ""
     limits: tuple[tuple[str, int], ...] = ()
@@ -137,6 +139,7 @@ def _wanted(config: SandlotConfig, task_id: str, task_name: str) -> Wanted:
         task_id=task_id,
         server=config.server,
         token=os.environ.get(config.token_variable),
+        tls=dict(config.tls),
         graded=config.graded,
         pool=config.pool,
         labels={"inspect_task": task_name},

@@ -31,6 +31,8 @@ class SandlotEnvironmentConfig(BaseModel):
     server: str = "127.0.0.1:50051"
     token: str | None = Field(default=None, exclude=True, repr=False)
     """Never in a template or a saved trajectory."""
+    tls: dict[str, str] = {}
+    """By the names of `sandlot.Tls`."""
     cwd: str = ""
     """Where commands start; empty = the repository."""
     env: dict[str, str] = {}
@@ -57,7 +59,11 @@ class SandlotEnvironment:
         self.grade: sandlot.Grade | None = None
         config = self.config
         client = sync.connect(
-            config.server, config.token, patience=config.patience_s, create_deadline=config.create_deadline_s
+            config.server,
+            config.token,
+            tls=config.tls,
+            patience=config.patience_s,
+            create_deadline=config.create_deadline_s,
         )
         self._client = client.__enter__()
         try:

@@ -12,8 +12,10 @@ class Settings:
     """The keys of the block `sandlot` in `agent_loop.yaml`. An unknown key or a value that does not fit is an error."""
 
     server: str = "127.0.0.1:50051"
-    """HOST:PORT of the server, as the rollout workers reach it."""
+    """HOST:PORT of the server, as the rollout workers reach it; grpcs://HOST:PORT where it speaks TLS."""
     token: str | None = None
+    tls: Mapping[str, str] = field(default_factory=dict)
+    """By the names of `sandlot.Tls`; else what `SANDLOT_TLS_CA_FILE` and the like name where the workers run."""
     pool: str = ""
     """The server's pool; empty = its default."""
     retries: int = 2
@@ -55,6 +57,6 @@ class Settings:
                 raise ValueError(f"{where}.{name}: expected a number from 0 on, got {value!r}")
         if not isinstance(self.grade_unsubmitted, bool):
             raise ValueError(f"{where}.grade_unsubmitted: expected true or false, got {self.grade_unsubmitted!r}")
-        for name in ("limits", "labels"):
+        for name in ("tls", "limits", "labels"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(f"{where}.{name}: expected keys with values, got {getattr(self, name)!r}")

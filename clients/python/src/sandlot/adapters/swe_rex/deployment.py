@@ -30,6 +30,8 @@ class SandlotDeploymentConfig(BaseModel):
     server: str = "127.0.0.1:50051"
     token: str | None = Field(default=None, repr=False)
     """With the scopes `rollout` and `sandbox`."""
+    tls: dict[str, str] = {}
+    """By the names of `sandlot.Tls`."""
     graded: bool = True
     """A trajectory, for `submit()`. False: a bare sandbox with the environment of the task and no grade."""
     pool: str = ""
