@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, lstatSync, mkdirSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 /** Debian packages whose files make a root that both systems run from: a shell, git and Python. */
@@ -26,6 +26,15 @@ export function buildRoot(folder: string): void {
   for (const path of ["tmp", "root", "proc", "sys", "dev", "testbed", "etc"])
     mkdirSync(join(folder, path), { recursive: true });
   chmodSync(join(folder, "tmp"), 0o1777);
+  compileModules(folder);
+}
+
+/** As an installed Python has it: its modules compiled, so that no run of a test begins with the compiler. */
+function compileModules(folder: string): void {
+  const versions = readdirSync(join(folder, "usr/lib")).filter((name) => /^python3\.\d+$/.test(name));
+  for (const name of versions) {
+    execFileSync("chroot", [folder, "python3", "-m", "compileall", "-q", `/usr/lib/${name}`], { stdio: "ignore" });
+  }
 }
 
 function closure(names: readonly string[]): Set<string> {

@@ -54,12 +54,13 @@ async function latencies(setting: Setting): Promise<Row[]> {
   const theirs = { create: [] as number[], execute: [] as number[], release: [] as number[] };
   try {
     for (const server of [cold, warm]) await server.warmUp();
+    const neighbour = await warm.create();
     for (let round = 0; round < ROUNDS; round++) {
       say(`round ${round + 1} of ${ROUNDS}`);
       if (peer) await dockerRound(peer, theirs);
       await ourRound(cold, ours.cold, ours, 10);
       await ourRound(warm, ours.warm, ours, 0);
-      await refilled();
+      await refilled(() => warm.bash(neighbour.id, "true"));
     }
   } finally {
     await cold.stop();
