@@ -59,8 +59,8 @@ async function latencies(setting: Setting): Promise<Row[]> {
       say(`round ${round + 1} of ${ROUNDS}`);
       if (peer) await dockerRound(peer, theirs);
       await ourRound(cold, ours.cold, ours, 10);
-      await ourRound(warm, ours.warm, ours, 0);
       await refilled(() => warm.bash(neighbour.id, "true"));
+      await ourRound(warm, ours.warm, ours, 0);
     }
   } finally {
     await cold.stop();
