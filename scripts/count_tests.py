@@ -1,4 +1,5 @@
-"""Prints why tests were skipped, which failed and, last, `N passed, N failed`, from the reports of vitest and pytest in the folder given as argument."""
+"""Prints why tests were skipped, which failed, a line per sandbox backend that played the contract, `contract NAME: N passed, M failed`, and, last, `N passed, N failed`, from the reports of vitest and pytest in the
+folder given as first argument. With `contract` as second one the lines of the backends are the last."""
 
 import json
 import sys
@@ -16,9 +17,12 @@ def main() -> None:
     counts: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     failures: list[tuple[str, str]] = []
+    backends: dict[str, Counter[str]] = {}
     folder = Path(sys.argv[1])
     for report in folder.glob("*.json"):
-        count_vitest(json.loads(report.read_text()), counts, skipped, failures)
+        vitest = json.loads(report.read_text())
+        count_vitest(vitest, counts, skipped, failures)
+        count_backends(vitest, backends)
     for report in folder.glob("*.xml"):
         count_pytest(ElementTree.parse(report).getroot(), counts, skipped, failures)
     for reason, count in sorted(skipped.items()):
@@ -26,7 +30,9 @@ def main() -> None:
     for name, message in failures:
         print(f"failed: {name}")
         print(textwrap.indent("\n".join(message.splitlines()[:MOST_LINES]), "    "))
-    print(f"{counts['passed']} passed, {len(failures)} failed")
+    total = [f"{counts['passed']} passed, {len(failures)} failed"]
+    each = [f"contract {name}: {of_backend['passed']} passed, {of_backend['failed']} failed" for name, of_backend in backends.items()]
+    print("\n".join(total + each if sys.argv[2:] == ["contract"] else each + total))
     sys.exit(1 if failures else 0)
 
 
@@ -41,7 +47,16 @@ def count_vitest(report: dict, counts: Counter[str], skipped: Counter[str], fail
             elif test["status"] == "passed":
                 counts["passed"] += 1
             else:
-                skipped[Path(file["name"]).name] += 1
+                skipped[test.get("meta", {}).get("skipped", Path(file["name"]).name)] += 1
+
+
+def count_backends(report: dict, backends: dict[str, Counter[str]]) -> None:
+    """Of the one suite that every backend plays: its tests say in their meta data which backend that was."""
+    for file in report["testResults"]:
+        for test in file["assertionResults"]:
+            name = test.get("meta", {}).get("backend")
+            if name is not None:
+                backends.setdefault(name, Counter())[test["status"]] += 1
 
 
 def count_pytest(root: ElementTree.Element, counts: Counter[str], skipped: Counter[str], failures: list[tuple[str, str]]) -> None:

@@ -35,6 +35,7 @@ function guarded(changes: Partial<BareSandbox>): Promise<Sandbox> {
   const backend: BareBackend = {
     name: "gone",
     capabilities: { isolation: true, snapshot: false, network: true, images: false },
+    lacks: {},
     enforced: bare.enforced,
     create: () => Promise.resolve(bare),
     reopen: () => Promise.resolve(bare),

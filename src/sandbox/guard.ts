@@ -25,6 +25,7 @@ export function guardBackend(backend: BareBackend): Backend {
   return {
     name: backend.name,
     capabilities: backend.capabilities,
+    lacks: backend.lacks,
     enforced: backend.enforced,
     ...(backend.images && { images: guardImages(backend.images) }),
     create: async (spec, signal) => {

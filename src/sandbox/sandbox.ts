@@ -1,4 +1,5 @@
 /** The contract every backend keeps. Nothing here names a vendor, a task, a trajectory or a host path of the policy. */
+import type { Lacks } from "./abilities.ts";
 
 /** How a limit is kept on this host: by the kernel, by looking now and then, or not at all. */
 export type Enforcement = "HARD" | "WATCHED" | "NONE";
@@ -207,6 +208,8 @@ export interface Images {
 export interface Backend {
   readonly name: string;
   readonly capabilities: Capabilities;
+  /** What of the contract it cannot do on this host, each with its reason; known once the backend is open. Asked for it refuses (fault `unsupported`), has no such method, or says NONE of a limit. */
+  readonly lacks: Lacks;
   /** How each limit is kept on this host; known once the backend is open. */
   readonly enforced: Enforced;
   /** Absent where a root file system cannot be an image. */

@@ -103,10 +103,10 @@ let calls = 0;
 export async function bash(sandbox: Sandbox, script: string, options: Partial<ExecOptions> = {}): Promise<Told> {
   const callId = options.callId ?? `call-${calls++}`;
   const result = await sandbox.exec(["bash", "-c", script], { timeoutMs: 20_000, ...options, callId });
-  return { ...result, stdout: streamOf(result, "stdout"), stderr: streamOf(result, "stderr") };
+  return { ...result, stdout: textOf(result, "stdout"), stderr: textOf(result, "stderr") };
 }
 
-function streamOf(result: ExecResult, stream: "stdout" | "stderr"): string {
+export function textOf(result: ExecResult, stream: "stdout" | "stderr"): string {
   const chunks = result.output.filter((chunk) => chunk.stream === stream).map((chunk) => chunk.data);
   return Buffer.concat(chunks).toString("utf8");
 }

@@ -32,6 +32,7 @@ function noSandboxes(): Backend {
   return {
     name: "none",
     capabilities: { isolation: true, snapshot: false, network: false, images: false },
+    lacks: {},
     enforced: { memoryMiB: "NONE", cpuMilli: "NONE", pids: "NONE", diskMiB: "NONE" },
     create: refuse,
     reopen: refuse,

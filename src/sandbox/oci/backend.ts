@@ -3,6 +3,7 @@ import { mkdir, readdir, rename } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { SandlotError } from "../../errors.ts";
+import type { Lacks } from "../abilities.ts";
 import type { BareBackend } from "../guarded.ts";
 import { lives } from "../identity.ts";
 import { readRecord, type SandboxRecord } from "../record.ts";
@@ -25,6 +26,7 @@ type Disk = "folder" | "image";
 export class OciBackend implements BareBackend {
   readonly name = "oci";
   readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true, images: false };
+  readonly lacks: Lacks;
   readonly enforced: Enforced;
   readonly attach?: NonNullable<BareBackend["attach"]>;
   readonly #ground: Ground;
@@ -40,6 +42,7 @@ export class OciBackend implements BareBackend {
     this.#disk = disk;
     this.#watch = new DiskWatch(ground.launcher);
     this.enforced = enforcedBy(ground.cgroups, disk);
+    this.lacks = lackedBy(ground);
     if (ground.attaches) {
       const { launcher, runnerPath } = ground;
       this.attach = async (id, view) => {
@@ -220,5 +223,20 @@ function enforcedBy(cgroups: Cgroups | undefined, disk: Disk): Enforced {
     cpuMilli: has("cpu"),
     pids: has("pids"),
     diskMiB: disk === "image" ? "HARD" : "WATCHED",
+  };
+}
+
+function lackedBy({ cgroups, attaches }: Ground): Lacks {
+  const missing = (controller: string): string | undefined =>
+    cgroups?.controllers.has(controller) === true
+      ? undefined
+      : `this host has no ${controller} controller of control groups to use`;
+  const [memory, cpu, pids] = [missing("memory"), missing("cpu"), missing("pids")];
+  return {
+    ...(memory !== undefined && { memoryLimit: memory, oomCount: memory }),
+    ...(cpu !== undefined && { cpuLimit: cpu }),
+    ...(pids !== undefined && { pidsLimit: pids }),
+    ...(!attaches && { attach: "this host forbids the calls by which a mount is added to a sandbox that runs" }),
+    images: "root file systems are this host's or an unpacked folder",
   };
 }

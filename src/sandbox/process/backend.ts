@@ -4,6 +4,7 @@ import { access, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { SandlotError } from "../../errors.ts";
+import type { Lacks } from "../abilities.ts";
 import type { BareBackend } from "../guarded.ts";
 import { identify, lives, signal, waitUntilDead } from "../identity.ts";
 import type { CommonOptions } from "../options.ts";
@@ -35,6 +36,7 @@ export async function openProcess(options: ProcessOptions): Promise<ProcessBacke
 export class ProcessBackend implements BareBackend {
   readonly name = "process";
   readonly capabilities: Capabilities = { isolation: false, snapshot: false, network: true, images: false };
+  readonly lacks = LACKS;
   readonly enforced: Enforced = { memoryMiB: "NONE", cpuMilli: "NONE", pids: "NONE", diskMiB: "NONE" };
   readonly #options: ProcessOptions;
   readonly #open = new Map<string, ProcessSandbox>();
@@ -183,6 +185,23 @@ export class ProcessBackend implements BareBackend {
     return join(this.#folder(id), "sandbox.json");
   }
 }
+
+const UNLIMITED = "commands run in no control group of their own";
+const LACKS: Lacks = {
+  isolation: "commands run as the server's user, beside the host's own processes",
+  noNetwork: "commands have the host's network",
+  directories: "there is no root file system but the host's",
+  images: "there is no root file system but the host's",
+  attach: "nothing can be mounted",
+  readOnlyBinds: "what is bound is the host's own folder",
+  ...{
+    memoryLimit: UNLIMITED,
+    cpuLimit: UNLIMITED,
+    pidsLimit: UNLIMITED,
+    diskLimit: "nobody looks at the size of its folder",
+  },
+  ...{ oomCount: UNLIMITED, usage: UNLIMITED },
+};
 
 /** In a layer that stands for all the layers below it as well. */
 const WHOLE = ".sandlot-whole-layer";

@@ -1,12 +1,16 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Sandbox, SandboxSpec } from "../../src/sandbox/sandbox.ts";
 import { availableVariants, bash, newPlace, type Place, specIn } from "../support/backends.ts";
+import { killLaunchers, readIfThere } from "../support/host-variant.ts";
 import { leftovers } from "../support/leftovers.ts";
 
-const launching = (await availableVariants()).filter((variant) => variant.options.type === "oci");
+/** The same whatever the runtime: one stands for both. */
+const launching = (await availableVariants()).filter(
+  ({ options }) => options.type === "oci" && options.runtime === "crun",
+);
 
 describe.skipIf(launching.length > 0)("without a backend that has a launcher", () => {
   test("none is killed", () => expect(launching).toEqual([]));
@@ -23,7 +27,7 @@ for (const variant of launching) {
         const making = backend.create(spec);
         await begun(place, spec);
         await sleep(afterMs);
-        killLauncher();
+        killLaunchers();
         await worksIn(await making);
         expect([afterMs, await backend.list(), besides(place, bystander.id)]).toEqual([afterMs, [bystander.id], []]);
       }
@@ -46,7 +50,7 @@ for (const variant of launching) {
       });
       await begun(place, spec);
       while (!over) {
-        killLauncher();
+        killLaunchers();
         await sleep(1);
       }
       await told;
@@ -80,24 +84,4 @@ function isOf(line: string, id: string): boolean {
   const [kind, name = ""] = line.replace("loop device", "loop").split(" ");
   const path = kind === "loop" ? `/sys/block/${name}/loop/backing_file` : `/proc/${name}/cgroup`;
   return readIfThere(path).includes(id);
-}
-
-/** The one below this process, if there is one just now. */
-function killLauncher(): void {
-  const children = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && parentOf(pid) === process.pid);
-  const launcher = children.find((pid) => readIfThere(`/proc/${pid}/cmdline`).includes("launcher-main"));
-  if (launcher !== undefined) process.kill(Number(launcher), "SIGKILL");
-}
-
-function parentOf(pid: string): number {
-  const stat = readIfThere(`/proc/${pid}/stat`);
-  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return "";
-  }
 }

@@ -1,0 +1,33 @@
+/** What the contract of a sandbox lets a backend be without; all else every backend does. */
+export const ABILITIES = [
+  /** Commands have files, processes and privileges of their own, and cannot harm what is outside. */
+  "isolation",
+  /** With `network: none` nothing but the sandbox itself can be reached. */
+  "noNetwork",
+  /** With `network: host` it has the interfaces and name servers of this host. */
+  "hostNetwork",
+  /** The root file system can be a folder of this host. */
+  "directories",
+  /** The root file system can be a container image. */
+  "images",
+  /** Another frozen sandbox can be shown in one from its beginning on. */
+  "views",
+  /** It can be shown in one that runs. */
+  "attach",
+  "readOnlyBinds",
+  "memoryLimit",
+  "cpuLimit",
+  "pidsLimit",
+  "diskLimit",
+  /** Out-of-memory kills are counted, and those of the sandbox's own limit told from the host's. */
+  "oomCount",
+  /** Bytes on disk and in memory are known. */
+  "usage",
+  /** Sandboxes live on when the service between the server and them dies and comes back. */
+  "survivesDaemon",
+] as const;
+
+export type Ability = (typeof ABILITIES)[number];
+
+/** What is lacking, and why, in words for whoever chose the backend. */
+export type Lacks = Readonly<Partial<Record<Ability, string>>>;
