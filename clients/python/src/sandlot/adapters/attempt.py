@@ -29,6 +29,11 @@ _SPOILED = (
 _OWN_DOING = ("SUBMITTED", "BUDGET", "POLICY_BROKE_SANDBOX")
 
 
+def policys_own(error: sandlot.SandlotError) -> bool:
+    """Whether the trajectory ended by what the policy did: a grade of it counts."""
+    return isinstance(error, sandlot.EndedError) and bool(error.trajectory and error.trajectory.ending in _OWN_DOING)
+
+
 class Lost(Exception):
     """The infrastructure spoiled the attempt: there is no reward. `again`: whether a new attempt may fare better."""
 
@@ -151,7 +156,7 @@ class Attempt:
         self.over = True
         ended = error.trajectory if isinstance(error, sandlot.EndedError) else None
         self.grade = (ended.grade if ended else None) or self.grade
-        if self.grade is None and not (ended and ended.ending in _OWN_DOING):
+        if self.grade is None and not policys_own(error):
             again = not isinstance(error, sandlot.TaskFault) and not (ended and ended.ending == "TASK")
             self.lost = Lost(f"trajectory {self.id}: {error.fault}: {error}", again=again)
         self._out_of_budget = self._out_of_budget or bool(ended and ended.ending == "BUDGET")

@@ -37,6 +37,7 @@ class Held:
         self.client = client
         self.id = open_one.id
         self.workdir = open_one.summary.workdir
+        self.messages = open_one.messages if isinstance(open_one, sandlot.Trajectory) else []
         self.sandbox = open_one.sandbox if isinstance(open_one, sandlot.Trajectory) else open_one
         self.grade: sandlot.Grade | None = None
         self._one = open_one

@@ -22,7 +22,7 @@ import sandlot
 
 from ..held import Held
 from ..output import Output, output_of
-from .session import Session, SyntaxFault
+from ..session import Session, SyntaxFault
 from .upload import packed
 
 # A shell and its start-up files may have to wait for a busy host: SWE-ReX's default of 1 s is for a machine of one's own.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import sandlot
 
-from ..output import Output, output_of
+from .output import Output, output_of
 
 
 class SyntaxFault(Exception):
