@@ -39,7 +39,7 @@ export class Journal {
       throw full(cause);
     }
     this.#end = wholeLines(this.#fd);
-    ftruncateSync(this.#fd, this.#end);
+    if (this.#end < fstatSync(this.#fd).size) ftruncateSync(this.#fd, this.#end);
     this.#syncer = syncer;
   }
 
