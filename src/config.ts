@@ -85,6 +85,8 @@ const Backend = z.discriminatedUnion("type", [
     type: z.literal("oci"),
     runtime: z.enum(["auto", "crun", "runc"]).default("auto"),
     disk: z.enum(["auto", "loop", "watched"]).default("auto"),
+    /** Folders of images by their names. */
+    images: z.array(z.string().min(1)).default([]),
   }),
   z.strictObject({
     type: z.literal("process"),

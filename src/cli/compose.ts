@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { Admission } from "../admission/admission.ts";
 import { diskLack } from "../admission/disk-room.ts";
@@ -146,10 +146,24 @@ export function openOwnBackend(settings: Settings, instance: string): Promise<Ba
 function ownOptions(backend: BackendConfig) {
   switch (backend.type) {
     case "oci":
-      return backend;
+      return { ...backend, images: backend.images.map((path) => resolve(path)), env: environmentOfTools() };
     case "process":
       return { type: backend.type };
   }
+}
+
+/** For programs that fetch images: where they look for engines, credentials and a way out. */
+function environmentOfTools(): Record<string, string> {
+  const { env } = process;
+  const names = Object.keys(env).filter((name) => TOOL_VARIABLES.test(name));
+  return { ...Object.fromEntries(names.map((name) => [name, env[name] ?? ""])), PATH: hostPath(env) };
+}
+
+const TOOL_VARIABLES =
+  /^(HOME|XDG_\w+|DOCKER_\w+|CONTAINERS?_\w+|REGISTRY_AUTH_FILE|REGISTRIES_\w+|SSL_CERT_\w+|https?_proxy|no_proxy|all_proxy)$/i;
+
+function hostPath(env: NodeJS.ProcessEnv): string {
+  return `${env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin`;
 }
 
 export function openEnvironments(settings: Settings, backend: Backend, newId: () => string): Environments {
@@ -160,7 +174,7 @@ export function openEnvironments(settings: Settings, backend: Backend, newId: ()
     ...{ backend, stateDir, repositories, newId },
     interpreters: { named: config.interpreters, versionFolders: [join(pyenv, "versions")] },
     nodeBinary: process.execPath,
-    hostPath: `${env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin`,
+    hostPath: hostPath(env),
     packageIndex: { variables: packageIndexVariables(env) },
     limits: BUILD_LIMITS,
     stepTimeoutMs: config.environments.command_ms,

@@ -54,7 +54,11 @@ export function guardBackend(backend: BareBackend): Backend {
 }
 
 function guardImages(images: Images): Images {
-  return { resolve: (ref, watch) => attributed(() => images.resolve(ref, watch), watch.signal) };
+  return {
+    resolve: (ref, watch) => attributed(() => images.resolve(ref, watch), watch.signal),
+    ...(images.lack && { lack: async (ref: string) => images.lack?.(ref) }),
+    ...(images.kept && { kept: images.kept }),
+  };
 }
 
 class GuardedSandbox implements Sandbox {

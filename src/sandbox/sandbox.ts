@@ -202,6 +202,21 @@ export interface Images {
    * `sandbox`: who keeps it, or what fetches it, failed; fault `unsupported`: nothing here can fetch it, and what to install.
    */
   resolve(ref: string, watch: ImageWatch): Promise<Image>;
+  /** Why an image cannot be had here, as far as that is known without fetching it. Absent where nothing is known before. */
+  lack?(ref: string): Promise<string | undefined>;
+  /** Absent where somebody else keeps them. */
+  readonly kept?: KeptImages;
+}
+
+/** Images that take room on the backend's volume. */
+export interface KeptImages {
+  sizeBytes(): Promise<number>;
+  /** Removes images, least recently used first, until so many bytes are free; none whose digest is in `keep` or that was used since `usedBeforeMs` (as Date.now() counts). What was freed. */
+  collect(options: {
+    readonly keep: ReadonlySet<string>;
+    readonly usedBeforeMs: number;
+    readonly bytes: number;
+  }): Promise<number>;
 }
 
 /** Where sandboxes come from. One per server. */

@@ -16,7 +16,7 @@ export interface Variant {
 }
 
 /** Of each backend what is its own. */
-type Own<Options> = Options extends CommonOptions ? Omit<Options, keyof CommonOptions> : never;
+type Own<Options> = Options extends CommonOptions ? Omit<Options, keyof CommonOptions | "images" | "env"> : never;
 
 const VARIANTS: readonly Variant[] = [
   { name: "oci, crun, watched disk", options: { type: "oci", runtime: "crun", disk: "watched" } },
@@ -68,7 +68,10 @@ export function newPlace(variant: Variant): Place {
   writeFileSync(join(layer, "work/file"), "from the layer\n");
   writeFileSync(join(layer, "work/folder/other"), "also from the layer\n");
   const instance = randomBytes(4).toString("hex");
-  const options = { ...variant.options, stateDir, instance, runnerPath: RUNNER, hide: [] };
+  const common = { stateDir, instance, runnerPath: RUNNER, hide: [] };
+  const own = variant.options;
+  const options: OpenBackendOptions =
+    own.type === "oci" ? { ...common, ...own, images: [], env: hostEnv() } : { ...common, ...own };
   if (!existsSync(RUNNER)) throw new Error("runner/sandlot-runner is not built: run runner/build");
   return {
     ...{ options, stateDir, instance, layer },
@@ -76,6 +79,8 @@ export function newPlace(variant: Variant): Place {
     [Symbol.asyncDispose]: async () => rmSync(folder, { recursive: true, force: true }),
   };
 }
+
+const hostEnv = () => ({ PATH: process.env["PATH"] ?? "" });
 
 export function specIn(place: Pick<Place, "instance" | "layer">, changes: Partial<SandboxSpec> = {}): SandboxSpec {
   return {

@@ -48,6 +48,7 @@ export async function openGradingPlace(hide: readonly string[] = []): Promise<Gr
   };
   const backend = await openBackend({
     ...{ type: "oci", stateDir: join(root, "state"), instance, runtime: "auto", disk: "watched", runnerPath: RUNNER },
+    ...{ images: [], env: { PATH: process.env["PATH"] ?? "" } },
     hide: hide.map((name) => join(root, name)),
   });
   const warm = new WarmPool({ backend, perEnvironment: 0, total: 0 });

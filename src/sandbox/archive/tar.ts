@@ -75,6 +75,25 @@ export function whiteoutOf(path: string): Uint8Array {
   return Buffer.concat([paxOf({ path }), finished(header)]);
 }
 
+/** A folder that is there already, with more records: what it is stays as `is` says. */
+export function folderOf(
+  path: string,
+  is: { readonly mode: number; readonly uid: number; readonly gid: number; readonly mtimeMs: number },
+  records: Readonly<Record<string, string>>,
+): Uint8Array {
+  const header = Buffer.alloc(BLOCK);
+  const number = (value: number, at: number, digits: number): void => {
+    header.write(`${value.toString(8).padStart(digits, "0")}\0`, at, "latin1");
+  };
+  header.write("folder", 0);
+  number(is.mode & 0o7777, 100, 7);
+  for (const at of [108, 116, 329, 337]) number(0, at, 7);
+  for (const at of [124, 136]) number(0, at, 11);
+  header.write("5", 156, "latin1");
+  const own = { path, uid: `${is.uid}`, gid: `${is.gid}`, mtime: `${is.mtimeMs / 1000}` };
+  return Buffer.concat([paxOf({ ...own, ...records }), finished(header)]);
+}
+
 /** A header that gives the member after it an extended attribute, or another name. */
 export function paxOf(records: Readonly<Record<string, string>>, before: Uint8Array = new Uint8Array()): Uint8Array {
   const body = Buffer.concat([before, ...Object.entries(records).map(([key, value]) => recordOf(key, value))]);

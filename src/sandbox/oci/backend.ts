@@ -14,6 +14,7 @@ import { Turnstile } from "../turnstile.ts";
 import { Cgroup, type Cgroups, listCgroups, removeEmptyCgroups } from "./cgroup.ts";
 import { cgroupPath, checkViews, type Ground, make } from "./create.ts";
 import { DiskWatch } from "./disk-watch.ts";
+import { OciImages } from "./images/images.ts";
 import { LauncherGone } from "./launcher.ts";
 import { OciSandbox } from "./oci-sandbox.ts";
 import { placesOf } from "./places.ts";
@@ -28,6 +29,7 @@ export class OciBackend implements BareBackend {
   readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true, images: false };
   readonly lacks: Lacks;
   readonly enforced: Enforced;
+  readonly images: OciImages;
   readonly attach?: NonNullable<BareBackend["attach"]>;
   readonly #ground: Ground;
   readonly #disk: Disk;
@@ -43,6 +45,10 @@ export class OciBackend implements BareBackend {
     this.#watch = new DiskWatch(ground.launcher);
     this.enforced = enforcedBy(ground.cgroups, disk);
     this.lacks = lackedBy(ground);
+    const buildLayer = this.buildLayer.bind(this);
+    const hostPath = ground.source.env["PATH"] ?? "";
+    const unpacker = { instance: ground.instance, hostPath, buildLayer };
+    this.images = new OciImages({ store: ground.images, unpacker, ...ground.source });
     if (ground.attaches) {
       const { launcher, runnerPath } = ground;
       this.attach = async (id, view) => {

@@ -1,9 +1,11 @@
 import type { Bind, SandboxSpec } from "../sandbox.ts";
 import type { Cgroups } from "./cgroup.ts";
 import { seccompProfile } from "./seccomp.ts";
+import type { User } from "./user.ts";
 
 export interface BundleOptions {
   readonly spec: SandboxSpec;
+  readonly user: User;
   /** Where the root file system is mounted in the throw-away mount namespace. */
   readonly root: string;
   readonly cgroupsPath: string;
@@ -26,7 +28,7 @@ export function bundleConfig(options: BundleOptions): object {
     ociVersion: "1.0.2",
     process: {
       terminal: false,
-      user: { uid: 0, gid: 0 },
+      user: options.user,
       args: ["/proc/self/fd/4"],
       env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
       cwd: "/",

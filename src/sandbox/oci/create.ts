@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { SandlotError } from "../../errors.ts";
@@ -11,9 +11,12 @@ import { type Cgroups, expectEntry } from "./cgroup.ts";
 import { bundleConfig } from "./config.ts";
 import type { HostRootfs } from "./host-rootfs.ts";
 import type { ImageTemplates } from "./image.ts";
+import type { OciImagesOptions } from "./images/images.ts";
+import type { ImageStore } from "./images/store.ts";
 import { type Launcher, UNIFIED } from "./launcher.ts";
 import { type ImageMount, type Overlay, onImages, rootOverlay, startOn } from "./mounts.ts";
 import { MAX_VIEWS, ownFolders, type Places, viewDisk, viewRoot } from "./places.ts";
+import { findUser } from "./user.ts";
 import { overlayOfView, type Viewed } from "./view.ts";
 
 /** What is the same for every sandbox of a backend. */
@@ -23,12 +26,17 @@ export interface Ground {
   readonly runtime: "crun" | "runc";
   readonly runnerPath: string;
   readonly hostRootfs: HostRootfs;
+  /** A layer with the files of /etc that say what this machine is called. */
+  readonly etc: string;
   /** Folders of the host that no sandbox sees, even below one that it does. */
   readonly hide: readonly string[];
   readonly cgroups: Cgroups | undefined;
   readonly openFilesMax: number;
   readonly launcher: Launcher;
   readonly templates: ImageTemplates;
+  readonly images: ImageStore;
+  /** Where images come from. */
+  readonly source: Pick<OciImagesOptions, "folders" | "env">;
   /** Whether a view can be mounted in a sandbox that runs. */
   readonly attaches: boolean;
 }
@@ -53,13 +61,16 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
   const binds = [...(host ? ground.hostRootfs.binds : []), ...(spec.network === "host" ? await networkFiles() : [])];
   const points = [...binds, ...spec.binds, ...spec.views.map((view) => ({ source: "/", target: view.at }))];
   const needsPoints = points.length > (host ? ground.hostRootfs.binds.length : 0);
-  const base = baseOf(ground, spec.rootfs);
-  const lower = [...(needsPoints ? [places.mountPoints] : []), base, ...spec.layers];
+  const lower = [...(needsPoints ? [places.mountPoints] : []), ...basesOf(ground, spec.rootfs), ...spec.layers];
   const record: SandboxRecord = { version: 1, spec, lower, disk };
   layOut(making, record);
   if (needsPoints) for (const bind of points) makeMountPoint(places.mountPoints, bind);
+  const user = findUser(spec.user ?? "", lower);
+  // It binds its socket there.
+  if (user.uid !== 0) chownSync(places.control, user.uid, user.gid);
   const config = bundleConfig({
     spec,
+    user,
     root: places.root,
     cgroupsPath: cgroupPath(ground.instance, spec.id),
     cgroups: ground.cgroups,
@@ -75,16 +86,15 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
   return await meet(making, record);
 }
 
-function baseOf({ hostRootfs }: Ground, rootfs: Rootfs): string {
+/** Lowest first. Above an image lie the names that an engine would give it. */
+function basesOf({ hostRootfs, images, etc }: Ground, rootfs: Rootfs): readonly string[] {
   switch (rootfs.type) {
     case "host":
-      return hostRootfs.skeleton;
+      return [hostRootfs.skeleton];
     case "directory":
-      return rootfs.path;
+      return [rootfs.path];
     case "image":
-      throw new SandlotError("unsupported", `this backend has no images, and so not ${rootfs.ref}`, {
-        field: "rootfs",
-      });
+      return [...images.foldersOf(rootfs.digest, rootfs.ref), etc];
   }
 }
 

@@ -28,6 +28,18 @@ export async function openHostRootfs(folder: string): Promise<HostRootfs> {
   return { skeleton, binds };
 }
 
+/** A layer for above an image: the files that an engine writes into each container. */
+export async function openEtc(folder: string): Promise<string> {
+  const layer = join(folder, `etc-${ETC_VERSION}`);
+  await mkdir(join(layer, "etc"), { recursive: true });
+  for (const name of ENGINE_FILES)
+    await writeFile(join(layer, "etc", name), OWN_FILES[`etc/${name}`] ?? "", { mode: 0o644 });
+  await chmod(layer, 0o755);
+  return layer;
+}
+
+const ETC_VERSION = "1";
+const ENGINE_FILES = ["hostname", "hosts", "resolv.conf"];
 const LAYOUT_VERSION = "1";
 const PROGRAM_FOLDERS = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 const EMPTY_FOLDERS = [

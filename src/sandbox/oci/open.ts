@@ -9,8 +9,9 @@ import { OciBackend } from "./backend.ts";
 import { detectCgroups, removeEmptyCgroups } from "./cgroup.ts";
 import type { Ground } from "./create.ts";
 import { delegateControllers } from "./delegation.ts";
-import { openHostRootfs } from "./host-rootfs.ts";
+import { openEtc, openHostRootfs } from "./host-rootfs.ts";
 import { ImageTemplates } from "./image.ts";
+import { ImageStore } from "./images/store.ts";
 import { Launcher } from "./launcher.ts";
 import type { OciSandbox } from "./oci-sandbox.ts";
 
@@ -18,6 +19,10 @@ export interface OciOptions extends CommonOptions {
   readonly type: "oci";
   readonly runtime: "auto" | "crun" | "runc";
   readonly disk: "auto" | "loop" | "watched";
+  /** Folders of images by their names: what `docker save` writes, or layouts of the OCI. */
+  readonly images: readonly string[];
+  /** The environment of this host's own programs, such as those that fetch images: their PATH, and where they look for engines and credentials. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /**
@@ -46,11 +51,16 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
     }
     const templates = new ImageTemplates(join(options.stateDir, "disk"), launcher);
     const disk = await chooseDisk(options.disk, templates);
+    const images = new ImageStore(join(options.stateDir, "images"), options.env["PATH"] ?? "");
+    await images.sweep();
     const ground = {
+      images,
+      source: { folders: options.images, env: options.env },
       stateDir: options.stateDir,
       instance: options.instance,
       runnerPath: options.runnerPath,
       hostRootfs: await openHostRootfs(join(options.stateDir, "rootfs")),
+      etc: await openEtc(join(options.stateDir, "rootfs")),
       hide: await realPaths([...options.hide, options.stateDir]),
       cgroups,
       openFilesMax: openFilesMax(),
