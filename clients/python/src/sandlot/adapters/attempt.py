@@ -111,6 +111,27 @@ class Attempt:
                 return self._failed(error)
             return self._seen(result)
 
+    async def turn(self, text: str, format: str) -> list[dict[str, Any]]:
+        """
+        A message as the policy wrote it, with its calls in that format: what it reads next, as chat messages. None when
+        it made no call, and once nothing changes any more. Raises `InvalidError` for a format that the server does not
+        know.
+        """
+        async with self._turn:
+            if self.over:
+                return []
+            try:
+                turn = await self._trajectory.step(text, format=format)
+            except (sandlot.EndedError, *_SPOILED) as error:
+                self._failed(error)
+                return []
+            self._tool_errors += bool(turn.parse_error)
+            for result in turn.results:
+                self._seen(result)
+            self._out_of_budget = self._out_of_budget or turn.truncated
+            self.over = self.over or turn.terminated or turn.truncated
+            return list(turn.observations)
+
     async def settle(self) -> None:
         """The policy is done: fetches the grade where one is due, and finds out whether it counts."""
         if self.lost is not None:
@@ -194,3 +215,12 @@ def _explained(error: sandlot.SandlotError, settings: Settings, task_id: str) ->
             "`create_deadline_s` in the YAML, or the slots of the server"
         )
     return f"task {task_id!r} at {server}: {error.fault}: {error}"
+
+
+def task_of(row: Mapping[str, Any]) -> str:
+    """The task of a row of a data set: its column `task_id`, or `extra_info.task_id`."""
+    extra = row.get("extra_info")
+    task_id = row.get("task_id") or (extra.get("task_id") if isinstance(extra, Mapping) else None)
+    if not isinstance(task_id, str):
+        raise ValueError(f"expected a string in the column `task_id` of the data set, got {task_id!r} in {sorted(row)}")
+    return task_id

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -26,5 +28,19 @@ class Background:
         out: Out = self._loop.run(work)
         return out
 
+    def leave(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Waits for nothing: for what is cleaned up when nobody looks after it any more."""
+        asyncio.run_coroutine_threadsafe(work, self._loop._started())
+
     def stop(self) -> None:
         self._loop.stop()
+
+
+def shared() -> Background:
+    """One loop, and so one connection to a server, for all the environments of a process."""
+    return _of(os.getpid())
+
+
+@functools.cache
+def _of(pid: int) -> Background:
+    return Background()

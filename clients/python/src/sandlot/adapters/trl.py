@@ -6,17 +6,15 @@ The public methods are what the model can call; TRL makes a tool of each of them
 
 from __future__ import annotations
 
-import functools
 import logging
-import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import sandlot
 
-from .attempt import Attempt, Lost, attempt
-from .background import Background
+from .attempt import Attempt, Lost, attempt, task_of
+from .background import shared
 from .settings import Settings
 
 log = logging.getLogger("sandlot")
@@ -46,8 +44,8 @@ class SandlotEnvironment:
         A new trajectory for a row with a column `task_id` (or `extra_info.task_id`). What the infrastructure spoils is tried
         `retries` times more, and then the row has no reward; a wrong set-up raises, and training stops.
         """
-        task_id = _task_of(row)
-        _background(os.getpid()).wait(self._begin(task_id))
+        task_id = task_of(row)
+        shared().wait(self._begin(task_id))
 
     async def bash(self, command: str) -> str:
         """
@@ -63,7 +61,7 @@ class SandlotEnvironment:
         return await self._call("submit_solution", {})
 
     async def get_reward(self) -> float | None:
-        return await _background(os.getpid()).run(self._finish())
+        return await shared().run(self._finish())
 
     @property
     def grade(self) -> sandlot.Grade | None:
@@ -94,7 +92,7 @@ class SandlotEnvironment:
     async def _call(self, tool: str, arguments: Mapping[str, Any]) -> str:
         if self._attempt is None or self._attempt.over:
             return _OVER
-        return await _background(os.getpid()).run(self._attempt.call(tool, arguments))
+        return await shared().run(self._attempt.call(tool, arguments))
 
     async def _finish(self) -> float | None:
         """Once for a rollout: the verdict, and the sandbox released."""
@@ -114,18 +112,4 @@ class SandlotEnvironment:
 
     def __del__(self) -> None:
         if getattr(self, "_holding", None) is not None:
-            _background(os.getpid()).wait(self._release())
-
-
-@functools.cache
-def _background(pid: int) -> Background:
-    """One loop, and so one connection, for all the environments of a process."""
-    return Background()
-
-
-def _task_of(row: Mapping[str, Any]) -> str:
-    extra = row.get("extra_info")
-    task_id = row.get("task_id") or (extra.get("task_id") if isinstance(extra, Mapping) else None)
-    if not isinstance(task_id, str):
-        raise ValueError(f"expected a string in the column `task_id` of the data set, got {task_id!r} in {sorted(row)}")
-    return task_id
+            shared().wait(self._release())
