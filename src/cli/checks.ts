@@ -4,6 +4,7 @@ import { mkdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Environments } from "../environments/prepare.ts";
+import type { Ability } from "../sandbox/abilities.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
 import type { Catalog } from "../tasks/catalog.ts";
 import { newSandboxId } from "../trajectory/creation.ts";
@@ -90,6 +91,7 @@ async function backendAndTasks(settings: Settings): Promise<readonly Finding[]> 
     await trial(opened),
     ...isolation(opened),
     ...limits(opened),
+    ...lacking(opened),
     ...(await playable(
       catalog,
       openEnvironments(settings, opened, () => newSandboxId(TRIAL)),
@@ -130,11 +132,26 @@ function isolation({ name, capabilities }: Backend): Finding[] {
   ];
 }
 
-function limits({ enforced }: Backend): Finding[] {
+/** What of a sandbox's contract cannot be had here, but for limits. */
+function lacking({ lacks }: Backend): Finding[] {
+  return Object.entries(lacks)
+    .filter(([ability]) => !ability.endsWith("Limit"))
+    .map(([ability, reason]) => ({ name: `without ${ability}`, status: "warn", message: reason }));
+}
+
+const ABILITY_OF: Readonly<Record<keyof Limits, Ability>> = {
+  memoryMiB: "memoryLimit",
+  cpuMilli: "cpuLimit",
+  pids: "pidsLimit",
+  diskMiB: "diskLimit",
+};
+
+function limits({ enforced, lacks }: Backend): Finding[] {
   return Object.entries(enforced).map(([limit, how]): Finding => {
     const name = `limits.${wireName(limit)}`;
     if (how === "HARD") return ok(name, "kept by the kernel");
-    const message = how === "WATCHED" ? "kept by looking now and then" : "not kept on this host";
+    const why = lacks[ABILITY_OF[limit as keyof Limits]]; // the keys of `Enforced`
+    const message = how === "WATCHED" ? "kept by looking now and then" : `not kept on this host: ${why}`;
     return { name, status: how === "NONE" ? "warn" : "ok", message };
   });
 }

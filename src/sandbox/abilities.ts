@@ -15,6 +15,10 @@ export const ABILITIES = [
   /** It can be shown in one that runs. */
   "attach",
   "readOnlyBinds",
+  /** Files can be given to other users than root. */
+  "owners",
+  /** Folders that lie in a layer can be renamed as on any file system. */
+  "folderRenames",
   "memoryLimit",
   "cpuLimit",
   "pidsLimit",

@@ -39,5 +39,5 @@ async function looked(check: Check, settings: Settings): Promise<readonly Findin
 }
 
 function line({ name, status, message }: Finding): string {
-  return `${styleText(COLOURS[status], status.padEnd(4))}  ${name.padEnd(17)}  ${message}`;
+  return `${styleText(COLOURS[status], status.padEnd(4))}  ${name.padEnd(21)}  ${message}`;
 }

@@ -5,19 +5,22 @@ import { dirname, join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import type { Lacks } from "../abilities.ts";
 import type { BareBackend } from "../guarded.ts";
-import { lives } from "../identity.ts";
+import { type Identity, lives } from "../identity.ts";
 import { readRecord, type SandboxRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import { socketDial } from "../runner/socket.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
 import { Turnstile } from "../turnstile.ts";
-import { Cgroup, type Cgroups, listCgroups, removeEmptyCgroups } from "./cgroup.ts";
+import { Cgroup, listCgroups, removeEmptyCgroups } from "./cgroup.ts";
 import { cgroupPath, checkViews, type Ground, make } from "./create.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { OciImages } from "./images/images.ts";
 import { LauncherGone } from "./launcher.ts";
+import { MemoryWatch } from "./memory-watch.ts";
 import { OciSandbox } from "./oci-sandbox.ts";
 import { placesOf } from "./places.ts";
+import { type ProcessGroup, ProcessTree } from "./process-group.ts";
+import { ROOTLESS_LACKS } from "./rootless.ts";
 import { endProcesses, removeBytes } from "./teardown.ts";
 import { attachView, type Viewed } from "./view.ts";
 
@@ -29,11 +32,12 @@ export class OciBackend implements BareBackend {
   readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true, images: false };
   readonly lacks: Lacks;
   readonly enforced: Enforced;
-  readonly images: OciImages;
+  readonly images?: OciImages;
   readonly attach?: NonNullable<BareBackend["attach"]>;
   readonly #ground: Ground;
   readonly #disk: Disk;
   readonly #watch: DiskWatch;
+  readonly #memoryWatch: MemoryWatch | undefined;
   readonly #launches = new Turnstile(Math.max(4, 2 * availableParallelism()));
   readonly #open = new Map<string, OciSandbox>();
   /** Creates and removals under way, by id: a removal waits for what came before it. */
@@ -43,17 +47,20 @@ export class OciBackend implements BareBackend {
     this.#ground = ground;
     this.#disk = disk;
     this.#watch = new DiskWatch(ground.launcher);
-    this.enforced = enforcedBy(ground.cgroups, disk);
+    this.#memoryWatch = ground.rootless ? new MemoryWatch() : undefined;
+    this.enforced = enforcedBy(ground, disk);
     this.lacks = lackedBy(ground);
-    const buildLayer = this.buildLayer.bind(this);
-    const hostPath = ground.source.env["PATH"] ?? "";
-    const unpacker = { instance: ground.instance, hostPath, buildLayer };
-    this.images = new OciImages({ store: ground.images, unpacker, ...ground.source });
+    if (!ground.rootless) {
+      const buildLayer = this.buildLayer.bind(this);
+      const hostPath = ground.source.env["PATH"] ?? "";
+      const unpacker = { instance: ground.instance, hostPath, buildLayer };
+      this.images = new OciImages({ store: ground.images, unpacker, ...ground.source });
+    }
     if (ground.attaches) {
-      const { launcher, runnerPath } = ground;
+      const { launcher } = ground;
       this.attach = async (id, view) => {
         const [sandbox, of] = await Promise.all([this.#viewed(id), this.#viewed(view.of)]);
-        await attachView({ sandbox, of, target: view.at, launcher, runnerPath });
+        await attachView({ sandbox, of, target: view.at, launcher, mounter: ground });
       };
     }
   }
@@ -101,6 +108,7 @@ export class OciBackend implements BareBackend {
   async close(): Promise<void> {
     await Promise.allSettled(this.#busy.values());
     this.#watch[Symbol.dispose]();
+    this.#memoryWatch?.[Symbol.dispose]();
     await Promise.all([...this.#open.values()].map((sandbox) => sandbox.detach()));
     await this.#ground.launcher.close();
     const { cgroups, instance } = this.#ground;
@@ -140,8 +148,7 @@ export class OciBackend implements BareBackend {
     const record = await this.#record(id);
     if (record?.identity === undefined || !lives(record.identity)) return undefined;
     const places = placesOf(this.#ground.stateDir, id, record.disk);
-    const cgroup = this.#cgroup(record.identity.pid, id);
-    await cgroup?.thaw(); // frozen by a server that was killed
+    await this.#groupOf(record.identity, id)?.thaw(); // frozen by a server that was killed
     try {
       const client = await RunnerClient.connect(socketDial(places.socket, 5_000));
       return this.#adopt(record, client);
@@ -161,10 +168,11 @@ export class OciBackend implements BareBackend {
       identity,
       client,
       places: placesOf(this.#ground.stateDir, spec.id, disk),
-      cgroup: this.#cgroup(identity.pid, spec.id),
+      group: this.#groupOf(identity, spec.id),
       launcher: this.#ground.launcher,
       watch: this.#watch,
-      enforced: enforcedBy(this.#ground.cgroups, disk),
+      memoryWatch: this.#memoryWatch,
+      enforced: enforcedBy(this.#ground, disk),
       disposed: () => this.#open.delete(spec.id),
     });
     this.#open.set(spec.id, sandbox);
@@ -173,13 +181,13 @@ export class OciBackend implements BareBackend {
 
   async #removeRemains(id: string): Promise<void> {
     const record = await this.#record(id);
-    const { cgroups, instance, stateDir, launcher } = this.#ground;
+    const { stateDir, launcher } = this.#ground;
     const remains = {
       id,
       places: placesOf(stateDir, id, record?.disk ?? "folder"),
       disk: record?.disk ?? "folder",
       identity: record?.identity,
-      cgroup: cgroups && Cgroup.at(cgroups, cgroupPath(instance, id)),
+      group: this.#groupLeft(record?.identity, id),
       launcher,
     } as const;
     await endProcesses(remains);
@@ -197,8 +205,17 @@ export class OciBackend implements BareBackend {
     return readRecord(placesOf(this.#ground.stateDir, id, "folder").record);
   }
 
-  #cgroup(pid: number, id: string): Cgroup | undefined {
-    return this.#ground.cgroups && Cgroup.of(this.#ground.cgroups, pid, id);
+  #groupOf(first: Identity, id: string): ProcessGroup | undefined {
+    const { rootless, cgroups } = this.#ground;
+    if (rootless) return new ProcessTree(first);
+    return cgroups && Cgroup.of(cgroups, first.pid, id);
+  }
+
+  /** Where it would be, if anything of it is left. */
+  #groupLeft(first: Identity | undefined, id: string): ProcessGroup | undefined {
+    const { rootless, cgroups, instance } = this.#ground;
+    if (rootless) return first && new ProcessTree(first);
+    return cgroups && Cgroup.at(cgroups, cgroupPath(instance, id));
   }
 
   async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
@@ -221,7 +238,8 @@ export class OciBackend implements BareBackend {
   }
 }
 
-function enforcedBy(cgroups: Cgroups | undefined, disk: Disk): Enforced {
+function enforcedBy({ cgroups, rootless }: Ground, disk: Disk): Enforced {
+  if (rootless) return { memoryMiB: "WATCHED", cpuMilli: "NONE", pids: "HARD", diskMiB: "WATCHED" };
   const has = (controller: string): "HARD" | "NONE" =>
     cgroups?.controllers.has(controller) === true ? "HARD" : "NONE";
   return {
@@ -232,17 +250,20 @@ function enforcedBy(cgroups: Cgroups | undefined, disk: Disk): Enforced {
   };
 }
 
-function lackedBy({ cgroups, attaches }: Ground): Lacks {
+function lackedBy({ cgroups, attaches, rootless }: Ground): Lacks {
+  const always = {
+    ...(!attaches && { attach: "this host forbids the calls by which a mount is added to a sandbox that runs" }),
+  };
+  if (rootless) return { ...always, ...ROOTLESS_LACKS };
   const missing = (controller: string): string | undefined =>
     cgroups?.controllers.has(controller) === true
       ? undefined
       : `this host has no ${controller} controller of control groups to use`;
   const [memory, cpu, pids] = [missing("memory"), missing("cpu"), missing("pids")];
   return {
+    ...always,
     ...(memory !== undefined && { memoryLimit: memory, oomCount: memory }),
     ...(cpu !== undefined && { cpuLimit: cpu }),
     ...(pids !== undefined && { pidsLimit: pids }),
-    ...(!attaches && { attach: "this host forbids the calls by which a mount is added to a sandbox that runs" }),
-    images: "root file systems are this host's or an unpacked folder",
   };
 }

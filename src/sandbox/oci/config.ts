@@ -17,6 +17,8 @@ export interface BundleOptions {
   /** Paths inside that show as empty. */
   readonly masked: readonly string[];
   readonly openFilesMax: number;
+  /** Where no control group counts them: of the one user that the sandbox's own user namespace has. */
+  readonly processesMax?: number;
 }
 
 /** The `config.json` of the runtime's bundle. Descriptor 3 is the control directory, 4 the runner's program. */
@@ -37,6 +39,9 @@ export function bundleConfig(options: BundleOptions): object {
       rlimits: [
         { type: "RLIMIT_NOFILE", hard: options.openFilesMax, soft: Math.min(options.openFilesMax, 65_536) },
         { type: "RLIMIT_CORE", hard: 0, soft: 0 },
+        ...(options.processesMax === undefined
+          ? []
+          : [{ type: "RLIMIT_NPROC", hard: options.processesMax, soft: options.processesMax }]),
       ],
     },
     root: { path: options.root, readonly: false },

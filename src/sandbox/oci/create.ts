@@ -39,6 +39,8 @@ export interface Ground {
   readonly source: Pick<OciImagesOptions, "folders" | "env">;
   /** Whether a view can be mounted in a sandbox that runs. */
   readonly attaches: boolean;
+  /** The server is not root of this host: user namespaces stand in. */
+  readonly rootless: boolean;
 }
 
 export interface Making {
@@ -66,6 +68,11 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
   layOut(making, record);
   if (needsPoints) for (const bind of points) makeMountPoint(places.mountPoints, bind);
   const user = findUser(spec.user ?? "", lower);
+  if (ground.rootless && user.uid + user.gid !== 0) {
+    throw new SandlotError("unsupported", `user: without root a sandbox has no user but root, got ${spec.user}`, {
+      field: "user",
+    });
+  }
   // It binds its socket there.
   if (user.uid !== 0) chownSync(places.control, user.uid, user.gid);
   const config = bundleConfig({
@@ -78,6 +85,7 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
     views: spec.views.map((view, at) => ({ source: viewRoot(places, at), target: view.at })),
     masked: maskedPaths(ground.hide, binds, spec.binds),
     openFilesMax: ground.openFilesMax,
+    ...(ground.rootless && { processesMax: spec.limits.pids }),
   });
   writeFileSync(places.config, JSON.stringify(config));
   signal?.throwIfAborted();
@@ -87,13 +95,18 @@ export async function make(ground: Ground, making: Making): Promise<{ client: Ru
 }
 
 /** Lowest first. Above an image lie the names that an engine would give it. */
-function basesOf({ hostRootfs, images, etc }: Ground, rootfs: Rootfs): readonly string[] {
+function basesOf({ hostRootfs, images, etc, rootless }: Ground, rootfs: Rootfs): readonly string[] {
   switch (rootfs.type) {
     case "host":
       return [hostRootfs.skeleton];
     case "directory":
       return [rootfs.path];
     case "image":
+      if (rootless) {
+        throw new SandlotError("unsupported", `without root there are no images, and so not ${rootfs.ref}`, {
+          field: "rootfs",
+        });
+      }
       return [...images.foldersOf(rootfs.digest, rootfs.ref), etc];
   }
 }
@@ -121,7 +134,7 @@ async function launch(ground: Ground, making: Making, record: SandboxRecord): Pr
     if (of.record.disk === "image") images.push({ image: of.places.image, target: viewDisk(places, at) });
     overlays.push(overlayOfView(places, at, of));
   }
-  const start = startOn(overlays, ground.runnerPath, runtimeCommand(ground, spec.id, places));
+  const start = startOn(overlays, ground, runtimeCommand(ground, spec.id, places));
   const { code, stdout } = await ground.launcher.run({
     argv: onImages(images, start),
     open: [places.control, ground.runnerPath],
@@ -138,11 +151,11 @@ async function launch(ground: Ground, making: Making, record: SandboxRecord): Pr
   throw new SandlotError("sandbox", `${ground.runtime} did not start a sandbox: ${why || `exit code ${code}`}`);
 }
 
-function runtimeCommand({ runtime, stateDir }: Ground, id: string, places: Places): string[] {
+function runtimeCommand({ runtime, stateDir, rootless }: Ground, id: string, places: Places): string[] {
   return [
     runtime,
     ...["--root", join(stateDir, "runtime"), "--log", places.log],
-    ...(runtime === "crun" ? ["--cgroup-manager=cgroupfs"] : []),
+    ...(runtime === "crun" ? [`--cgroup-manager=${rootless ? "disabled" : "cgroupfs"}`] : []),
     ...["run", "--detach", "--preserve-fds", "2", "--bundle", places.folder, "--pid-file", places.pid, id],
   ];
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { extname, join } from "node:path";
 import { isErrno } from "../identity.ts";
+import { AS_OWN_ROOT } from "./rootless.ts";
 
 /** A program for the launcher to run: its descriptors from 3 on are these files and folders, opened for reading. */
 export interface Launch {
@@ -21,6 +22,13 @@ export interface Launched {
   readonly milliseconds: number;
 }
 
+export interface LauncherOptions {
+  /** On a hybrid cgroup host both runtimes refuse, or leave folders in, the second hierarchy: it is hidden from them. */
+  readonly hideUnified: boolean;
+  /** In a user namespace of its own, and with all control groups hidden, which are not its own to use. */
+  readonly rootless: boolean;
+}
+
 /** The launcher was killed, and with it all that it ran. What was to be run may have begun. */
 export class LauncherGone extends Error {
   override readonly name = "LauncherGone";
@@ -36,11 +44,10 @@ export class Launcher {
   #waiting = new Map<number, { resolve: (value: Launched) => void; reject: (cause: Error) => void }>();
   #next = 1;
   #closed = false;
-  readonly #hideUnified: boolean;
+  readonly #options: LauncherOptions;
 
-  /** `hideUnified`: on a hybrid cgroup host both runtimes refuse, or leave folders in, the second hierarchy: it is hidden from them. */
-  constructor(options: { readonly hideUnified: boolean }) {
-    this.#hideUnified = options.hideUnified;
+  constructor(options: LauncherOptions) {
+    this.#options = options;
   }
 
   /** Rejects with `LauncherGone` when the launcher is killed meanwhile. */
@@ -68,9 +75,11 @@ export class Launcher {
 
   #start(): ChildProcess {
     const program = join(import.meta.dirname, `launcher-main${extname(import.meta.filename)}`);
-    const script = `${this.#hideUnified ? HIDE_UNIFIED : ""} exec "$@"`;
-    const argv = ["-m", "--propagation", "private", "sh", "-c", script, "launcher", process.execPath, program];
-    const child = spawn("unshare", argv, {
+    const { rootless, hideUnified } = this.#options;
+    const script = `${rootless ? HIDE_ALL : hideUnified ? HIDE_UNIFIED : ""} exec "$@"`;
+    const [unshare, ...user] = rootless ? AS_OWN_ROOT : ["unshare"];
+    const inside = ["sh", "-c", script, "launcher", process.execPath, program];
+    const child = spawn(unshare, [...user, "--mount", "--propagation", "private", ...inside], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       env: { PATH: SYSTEM_PATH, LC_ALL: "C" },
       detached: true, // a process group of its own
@@ -109,3 +118,4 @@ const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 export const UNIFIED = "/sys/fs/cgroup/unified";
 const HIDE_UNIFIED =
   "umount /sys/fs/cgroup/unified 2>/dev/null; mount -t tmpfs -o size=1m none /sys/fs/cgroup/unified || exit 1;";
+const HIDE_ALL = "mount -t tmpfs -o size=1m none /sys/fs/cgroup || exit 1;";

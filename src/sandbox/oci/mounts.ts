@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
+import { AS_OWN_ROOT } from "./rootless.ts";
 
 export interface Overlay {
   /** Lowest first. */
@@ -25,13 +26,20 @@ export function onImages(images: readonly ImageMount[], program: readonly string
   return ["unshare", "-m", "--propagation", "private", "sh", "-c", script];
 }
 
+export interface Mounter {
+  readonly runnerPath: string;
+  /** Whether it is root of a user namespace only. */
+  readonly rootless: boolean;
+}
+
 /** The runner's program as what mounts overlays, in a mount namespace of its own, and becomes a runtime: a shell, `mount` and `unshare` would cost more than the mounts. */
 export function startOn(
   overlays: readonly Overlay[],
-  runnerPath: string,
+  { runnerPath, rootless }: Mounter,
   command: readonly string[],
 ): readonly string[] {
-  return [runnerPath, "start", ...overlays.flatMap((one) => [one.target, overlayOptions(one)]), "--", ...command];
+  const mounts = overlays.flatMap((one) => [one.target, overlayOptions(one, rootless)]);
+  return [...(rootless ? AS_OWN_ROOT : []), runnerPath, "start", ...mounts, "--", ...command];
 }
 
 export function quote(word: string): string {
@@ -55,9 +63,11 @@ function imageLine({ image, target, template }: ImageMount): string {
  * as on any file system (the attribute that it needs cannot be written from inside).
  */
 const OVERLAY_OPTIONS = "volatile,redirect_dir=on,metacopy=off,index=off";
+/** In a user namespace attributes can be kept only where every user may write them, and then no folder of a lower layer is redirected: it cannot be renamed, only copied. */
+const ROOTLESS_OPTIONS = "volatile,userxattr,metacopy=off,index=off";
 
 /** As mount(2) takes them. */
-export function overlayOptions({ lower, upper, work }: Overlay): string {
+export function overlayOptions({ lower, upper, work }: Overlay, rootless: boolean): string {
   const layers = lower.toReversed();
   for (const path of [...layers, upper, work]) {
     if (/[,:\\\n]/.test(path)) {
@@ -67,7 +77,8 @@ export function overlayOptions({ lower, upper, work }: Overlay): string {
       );
     }
   }
-  const options = `lowerdir=${layers.join(":")},upperdir=${upper},workdir=${work},${OVERLAY_OPTIONS}`;
+  const kind = rootless ? ROOTLESS_OPTIONS : OVERLAY_OPTIONS;
+  const options = `lowerdir=${layers.join(":")},upperdir=${upper},workdir=${work},${kind}`;
   if (options.length > MAX_OPTIONS) {
     throw new SandlotError(
       "invalid",

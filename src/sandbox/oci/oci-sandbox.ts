@@ -11,13 +11,17 @@ import type {
   ReadRange,
   SandboxSpec,
 } from "../sandbox.ts";
-import type { Cgroup } from "./cgroup.ts";
+import type { ProcessTable } from "../tree.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
+import type { MemoryWatch, WatchedMemory } from "./memory-watch.ts";
+import { type ProcessGroup, ProcessTree } from "./process-group.ts";
 import { endProcesses, type Remains, removeBytes } from "./teardown.ts";
 
 export interface OciSandboxParts extends Remains {
   readonly identity: NonNullable<Remains["identity"]>;
-  readonly cgroup: Cgroup | undefined;
+  readonly group: ProcessGroup | undefined;
+  /** Where no control group limits memory. */
+  readonly memoryWatch: MemoryWatch | undefined;
   readonly spec: SandboxSpec;
   readonly enforced: Enforced;
   readonly client: RunnerClient;
@@ -27,10 +31,10 @@ export interface OciSandboxParts extends Remains {
 }
 
 /** A sandbox made by an OCI runtime. See the contract for what its methods promise. */
-export class OciSandbox implements BareSandbox, WatchedDisk {
+export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
   readonly #parts: OciSandboxParts;
   /** Out-of-memory kills counted before a call began, and, once it ended, during it. */
-  readonly #kills = new Map<string, { readonly before: number; during?: ReturnType<Cgroup["oomKillsSince"]> }>();
+  readonly #kills = new Map<string, { readonly before: number; during?: ReturnType<ProcessGroup["oomKillsSince"]> }>();
   #running = 0;
   #stirred = true;
   #diskBytes = 0;
@@ -42,6 +46,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   constructor(parts: OciSandboxParts) {
     this.#parts = parts;
     if (parts.disk === "folder") parts.watch.add(this);
+    parts.memoryWatch?.add(this);
   }
 
   get id(): string {
@@ -68,8 +73,8 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   }
 
   async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
-    const { client, cgroup } = this.#parts;
-    const kills = this.#kills.get(options.callId) ?? { before: cgroup?.oomKills() ?? 0 };
+    const { client, group } = this.#parts;
+    const kills = this.#kills.get(options.callId) ?? { before: group?.oomKills() ?? 0 };
     this.#kills.set(options.callId, kills);
     const diskKills = this.#diskKill.count;
     this.#running++;
@@ -80,7 +85,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
         cwd: options.cwd ?? this.workdir,
         env: options.env ?? this.env,
       });
-      kills.during ??= cgroup?.oomKillsSince(kills.before) ?? { own: 0, host: 0 };
+      kills.during ??= group?.oomKillsSince(kills.before) ?? { own: 0, host: 0 };
       const { own, host } = kills.during;
       const overDisk = this.#diskKill.count > diskKills && result.signal !== undefined;
       return {
@@ -119,10 +124,10 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   }
 
   async freeze(): Promise<AsyncDisposable> {
-    const { cgroup } = this.#parts;
+    const { group } = this.#parts;
     if (this.#frozen++ === 0) {
       try {
-        await cgroup?.freeze(FREEZE_MS);
+        await group?.freeze(FREEZE_MS);
       } catch (error) {
         this.#frozen--;
         throw error;
@@ -133,7 +138,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
       [Symbol.asyncDispose]: async (): Promise<void> => {
         if (thawed) return;
         thawed = true;
-        if (--this.#frozen === 0) await cgroup?.thaw();
+        if (--this.#frozen === 0) await group?.thaw();
       },
     };
   }
@@ -143,7 +148,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   }
 
   async usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }> {
-    const { disk, places, watch, cgroup } = this.#parts;
+    const { disk, places, watch, group } = this.#parts;
     const diskBytes =
       disk === "image"
         ? await stat(places.image).then(
@@ -151,24 +156,24 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
             () => 0,
           )
         : await watch.measure(this.folder);
-    return { diskBytes, memoryBytes: cgroup?.memoryBytes() ?? 0 };
+    return { diskBytes, memoryBytes: group?.memoryBytes() ?? 0 };
   }
 
   endedByItself(): string | undefined {
-    const { cgroup } = this.#parts;
+    const { group } = this.#parts;
     // Its first process is the last that the kernel picks: when its own limit was hit, what it ran had used up all the memory.
-    if (cgroup === undefined || cgroup.oomKillsSince(0).own === 0) return undefined;
+    if (group === undefined || group.oomKillsSince(0).own === 0) return undefined;
     return `the sandbox ran out of its ${this.limits.memoryMiB} MiB of memory and all of its processes were ended`;
   }
 
   killCommands(): void {
     // Again, for what was forked meanwhile.
-    for (let round = 0; round < 5 && (this.#parts.cgroup?.kill(this.#parts.identity.pid) ?? 0) > 0; round++);
+    for (let round = 0; round < 5 && (this.#parts.group?.kill(this.#parts.identity.pid) ?? 0) > 0; round++);
   }
 
   stirred(): boolean {
     const stirred = this.#stirred;
-    this.#stirred = this.#running > 0 || (this.#parts.cgroup?.processes().length ?? 0) > 1;
+    this.#stirred = this.#running > 0 || (this.#parts.group?.processes().length ?? 0) > 1;
     return stirred || this.#stirred;
   }
 
@@ -183,6 +188,11 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
     }
   }
 
+  keepMemory(table: ProcessTable): void {
+    const { group } = this.#parts;
+    if (group instanceof ProcessTree) group.keepMemory(this.limits.memoryMiB * 1_048_576, table);
+  }
+
   dispose(): Promise<void> {
     this.#disposing ??= this.#dispose().catch((error: unknown) => {
       this.#disposing = undefined;
@@ -194,6 +204,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   /** Ends its processes and keeps its bytes. */
   async stop(): Promise<void> {
     this.#parts.watch.delete(this);
+    this.#parts.memoryWatch?.delete(this);
     await endProcesses(this.#parts);
     await this.#parts.client.close();
   }
@@ -201,6 +212,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk {
   /** Lets go of it: it lives on, for a later server. */
   async detach(): Promise<void> {
     this.#parts.watch.delete(this);
+    this.#parts.memoryWatch?.delete(this);
     await this.#parts.client.close();
   }
 

@@ -14,6 +14,7 @@ import { ImageTemplates } from "./image.ts";
 import { ImageStore } from "./images/store.ts";
 import { Launcher } from "./launcher.ts";
 import type { OciSandbox } from "./oci-sandbox.ts";
+import { checkRootless } from "./rootless.ts";
 
 export interface OciOptions extends CommonOptions {
   readonly type: "oci";
@@ -30,27 +31,22 @@ export interface OciOptions extends CommonOptions {
  * said when none does.
  */
 export async function openOci(options: OciOptions): Promise<OciBackend> {
-  if (process.getuid?.() !== 0) {
-    throw new SandlotError(
-      "unsupported",
-      "backend.type: the oci backend needs root here: start the server as root, or, to try things out without any isolation, with a configuration that says `backend: { type: process, commands_run_unprotected_on_this_host: true }`",
-      { knob: "backend.type" },
-    );
-  }
+  const rootless = process.getuid?.() !== 0;
+  if (rootless) await checkRootless(options);
   await access(options.runnerPath, constants.X_OK).catch((cause: unknown) => {
     throw new SandlotError("unsupported", `the runner is not built: ${options.runnerPath} (run scripts/setup)`, {
       cause,
     });
   });
-  const cgroups = detectCgroups();
+  const cgroups = rootless ? undefined : detectCgroups();
   if (cgroups !== undefined) await delegateControllers(cgroups);
-  const launcher = new Launcher({ hideUnified: cgroups?.hybrid === true });
+  const launcher = new Launcher({ hideUnified: cgroups?.hybrid === true, rootless });
   try {
     for (const name of ["sandboxes", "runtime", "disk", "rootfs"]) {
       await mkdir(join(options.stateDir, name), { recursive: true, mode: 0o700 });
     }
     const templates = new ImageTemplates(join(options.stateDir, "disk"), launcher);
-    const disk = await chooseDisk(options.disk, templates);
+    const disk = rootless ? "folder" : await chooseDisk(options.disk, templates);
     const images = new ImageStore(join(options.stateDir, "images"), options.env["PATH"] ?? "");
     await images.sweep();
     const ground = {
@@ -66,9 +62,10 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
       openFilesMax: openFilesMax(),
       launcher,
       templates,
+      rootless,
     };
     const failures: string[] = [];
-    for (const runtime of options.runtime === "auto" ? (["crun", "runc"] as const) : [options.runtime]) {
+    for (const runtime of runtimesOf(options.runtime, rootless)) {
       const { failure, attaches } = await tryOut({ ...ground, runtime, attaches: true });
       // What a server that was killed left, and the trial.
       if (cgroups !== undefined) await removeEmptyCgroups(cgroups, `/sandlot-${ground.instance}`);
@@ -85,6 +82,11 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
     if (cgroups !== undefined) await removeEmptyCgroups(cgroups, `/sandlot-${options.instance}`);
     throw error;
   }
+}
+
+function runtimesOf(wanted: OciOptions["runtime"], rootless: boolean): readonly ("crun" | "runc")[] {
+  if (wanted !== "auto") return [wanted];
+  return rootless ? ["crun"] : ["crun", "runc"];
 }
 
 interface Trial {

@@ -3,11 +3,11 @@ import { rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Identity, isErrno, signal, waitUntilDead } from "../identity.ts";
-import type { Cgroup } from "./cgroup.ts";
 import { waitUntilDetached } from "./image.ts";
 import type { Launched, Launcher } from "./launcher.ts";
 import { endMakers } from "./makers.ts";
 import type { Places } from "./places.ts";
+import type { ProcessGroup } from "./process-group.ts";
 
 export interface Remains {
   readonly id: string;
@@ -15,38 +15,37 @@ export interface Remains {
   readonly disk: "folder" | "image";
   /** Of the first process, where it was ever written down. */
   readonly identity: Identity | undefined;
-  readonly cgroup: Cgroup | undefined;
+  readonly group: ProcessGroup | undefined;
   readonly launcher: Launcher;
 }
 
 /** Ends all processes of a sandbox. With the first one its namespaces go, and with them every mount. */
-export async function endProcesses({ id, identity, cgroup }: Remains): Promise<void> {
+export async function endProcesses({ id, identity, group }: Remains): Promise<void> {
   if (identity !== undefined) signal(identity, "SIGKILL");
   else {
     await endMakers(id, DEADLINE_MS);
-    cgroup?.kill();
+    group?.kill();
   }
   // Version 1 keeps even a killed process frozen.
-  await cgroup?.thaw();
+  await group?.thaw();
   if (identity !== undefined && !(await waitUntilDead(identity, DEADLINE_MS))) {
     throw new Error(`process ${identity.pid} did not die within ${DEADLINE_MS} ms of SIGKILL`);
   }
   const end = performance.now() + DEADLINE_MS;
-  while (cgroup !== undefined && cgroup.kill() > 0) {
-    if (performance.now() > end) throw new Error(`processes ${cgroup.processes().join(", ")} do not die`);
+  while (group !== undefined && group.kill() > 0) {
+    if (performance.now() > end) throw new Error(`processes ${group.processes().join(", ")} do not die`);
     await sleep(1);
   }
 }
 
 /** Removes what is left when the processes are gone: control groups, the runtime's state, the disk, the folder last (a later server finds by it what is left). */
-export async function removeBytes({ places, disk, cgroup, launcher }: Remains): Promise<void> {
+export async function removeBytes({ places, disk, group, launcher }: Remains): Promise<void> {
   await Promise.all([
-    cgroup?.remove(DEADLINE_MS),
+    group?.remove(DEADLINE_MS),
     rm(places.runtime, { recursive: true, force: true }),
     disk === "image" ? removeImage(places.image) : undefined,
   ]);
-  if (isSmall(places)) await rm(places.folder, { recursive: true, force: true });
-  else await removeTree(places.folder, launcher);
+  if (!isSmall(places) || !(await removeAsOwner(places.folder))) await removeTree(places.folder, launcher);
 }
 
 /** What waits for a slow disk dies only when it has its answer; given up before that, it would lie there until the next start. */
@@ -68,6 +67,17 @@ function isSmall(places: Places): boolean {
       return isErrno(error, "ENOENT");
     }
   });
+}
+
+/** False where that is for root alone: the folder in which an overlay works is nobody's to read, but for the launcher, which is root at least of its own. */
+async function removeAsOwner(folder: string): Promise<boolean> {
+  try {
+    await rm(folder, { recursive: true, force: true });
+    return true;
+  } catch (error) {
+    if (isErrno(error, "EACCES")) return false;
+    throw error;
+  }
 }
 
 async function removeTree(folder: string, launcher: Launcher): Promise<void> {

@@ -4,7 +4,7 @@ import { SandlotError } from "../../errors.ts";
 import { lives } from "../identity.ts";
 import type { SandboxRecord } from "../record.ts";
 import type { Launcher } from "./launcher.ts";
-import { type ImageMount, type Overlay, onImages, overlayOptions, rootOverlay } from "./mounts.ts";
+import { type ImageMount, type Mounter, type Overlay, onImages, overlayOptions, rootOverlay } from "./mounts.ts";
 import { MAX_VIEWS, type Places, viewDisk, viewRoot } from "./places.ts";
 
 /** The lower layers of another sandbox, and where its own layer is. */
@@ -24,13 +24,13 @@ export interface Attaching {
   /** A path inside. */
   readonly target: string;
   readonly launcher: Launcher;
-  readonly runnerPath: string;
+  readonly mounter: Mounter;
 }
 
 /**
  * Mounts a view in a sandbox that runs, at a path that it does not have. As when a sandbox is made the mount begins in a throw-away namespace, and then is in the sandbox's alone.
  */
-export async function attachView({ sandbox, of, target, launcher, runnerPath }: Attaching): Promise<void> {
+export async function attachView({ sandbox, of, target, launcher, mounter }: Attaching): Promise<void> {
   const { record, places } = sandbox;
   if (record.identity === undefined || !lives(record.identity)) {
     throw new SandlotError("sandbox", "the sandbox to attach a view to has ended");
@@ -47,7 +47,8 @@ export async function attachView({ sandbox, of, target, launcher, runnerPath }: 
     ...(of.record.disk === "image" ? [{ image: of.places.image, target: viewDisk(places, at) }] : []),
   ];
   const { pid } = record.identity;
-  const attach = [runnerPath, "attach", String(pid), target, overlay.target, overlayOptions(overlay)];
+  const options = overlayOptions(overlay, mounter.rootless);
+  const attach = [mounter.runnerPath, "attach", String(pid), target, overlay.target, options];
   const { code, stdout } = await launcher.run({ argv: onImages(images, attach), open: [], timeoutMs: ATTACH_MS });
   if (code !== 0)
     throw new SandlotError("sandbox", `a view could not be attached: ${stdout.trim() || `exit code ${code}`}`);

@@ -12,9 +12,9 @@ import { readRecord, type SandboxRecord, writeRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import { socketDial } from "../runner/socket.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
+import { killTree } from "../tree.ts";
 import { Paths } from "./paths.ts";
 import { ProcessSandbox } from "./process-sandbox.ts";
-import { killTree } from "./tree.ts";
 
 export interface ProcessOptions extends CommonOptions {
   readonly type: "process";
@@ -194,6 +194,7 @@ const LACKS: Lacks = {
   images: "there is no root file system but the host's",
   attach: "nothing can be mounted",
   readOnlyBinds: "what is bound is the host's own folder",
+  owners: "there is no user but the server's",
   ...{
     memoryLimit: UNLIMITED,
     cpuLimit: UNLIMITED,

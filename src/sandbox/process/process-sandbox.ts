@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { BareSandbox } from "../guarded.ts";
-import { type Identity, lives, signal } from "../identity.ts";
+import { type Identity, lives } from "../identity.ts";
 import type { RunnerClient } from "../runner/client.ts";
 import type {
   Enforced,
@@ -11,8 +10,8 @@ import type {
   ReadRange,
   SandboxSpec,
 } from "../sandbox.ts";
+import { continueTree, signalDescendants, stopTree } from "../tree.ts";
 import type { Paths } from "./paths.ts";
-import { signalDescendants } from "./tree.ts";
 
 export interface ProcessSandboxParts {
   readonly spec: SandboxSpec;
@@ -81,19 +80,17 @@ export class ProcessSandbox implements BareSandbox {
   async freeze(): Promise<AsyncDisposable> {
     const { identity } = this.#parts;
     if (this.#frozen++ === 0) {
-      signal(identity, "SIGSTOP");
-      // Again, for what was forked meanwhile.
-      for (let round = 0, before = -1; round < 20; round++) {
-        const count = signalDescendants(identity.pid, "SIGSTOP");
-        if (count === before) break;
-        before = count;
-        await sleep(1);
+      try {
+        await stopTree(identity, FREEZE_MS);
+      } catch (error) {
+        this.#frozen--;
+        throw error;
       }
     }
     let thawed = false;
     return {
       [Symbol.asyncDispose]: (): Promise<void> => {
-        if (!thawed && --this.#frozen === 0) this.#thaw();
+        if (!thawed && --this.#frozen === 0) continueTree(identity);
         thawed = true;
         return Promise.resolve();
       },
@@ -140,9 +137,6 @@ export class ProcessSandbox implements BareSandbox {
     await this.#parts.remove();
     await this.#parts.client.close();
   }
-
-  #thaw(): void {
-    signalDescendants(this.#parts.identity.pid, "SIGCONT");
-    signal(this.#parts.identity, "SIGCONT");
-  }
 }
+
+const FREEZE_MS = 120_000;

@@ -111,6 +111,25 @@ export const files: readonly Behaviour[] = [
     },
   },
   {
+    name: "can be given to another user",
+    needs: ["owners"],
+    check: async (subject) => {
+      const script = "touch given; chown 1234:2345 given; stat -c %u:%g given; rm given";
+      expect((await bash(await subject.shared(), script)).stdout).toBe("1234:2345\n");
+    },
+  },
+  {
+    name: "or folder of a layer can be renamed, and what lies in it comes along",
+    needs: ["folderRenames"],
+    check: async (subject) =>
+      subject.withSandbox({}, async (sandbox) => {
+        const rename = "rename('folder', 'moved') and rename('file', 'moved/file') or die $!";
+        expect((await bash(sandbox, `perl -e "${rename}" && ls . moved`)).stdout).toBe(
+          ".:\nmoved\n\nmoved:\nfile\nother\n",
+        );
+      }),
+  },
+  {
     name: "that cannot be written is answered with words",
     check: async (subject) => {
       const sandbox = await subject.shared();

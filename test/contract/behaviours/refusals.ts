@@ -14,7 +14,9 @@ export async function refuses(subject: Subject, ability: Ability): Promise<void>
 const REFUSALS: Partial<Readonly<Record<Ability, (subject: Subject) => void | Promise<void>>>> = {
   isolation: ({ backend }) => expect(backend.capabilities.isolation).toBe(false),
   images: async (subject) => {
-    expect(subject.backend.capabilities.images).toBe(false);
+    expect([subject.backend.capabilities.images, subject.backend.images]).toEqual([false, undefined]);
+    const rootfs = { type: "image", ref: "nobody/nothing", digest: `sha256:${"0".repeat(64)}` } as const;
+    await unsupported(subject, { rootfs });
   },
   directories: (subject) =>
     unsupported(subject, { rootfs: { type: "directory", path: subject.place.layer }, workdir: "/" }),
