@@ -5,6 +5,7 @@ verifier whose reward is the verdict: `verifier: { import_path: "sandlot.adapter
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 import os
@@ -122,17 +123,15 @@ class SandlotEnvironment(BaseEnvironment):  # type: ignore[misc,unused-ignore]
         return ExecResult(stdout=output.stdout, stderr=output.stderr, return_code=output.code)
 
     async def upload_file(self, source_path: Path | str, target_path: str) -> None:
-        source, target = Path(source_path), self._path(target_path)
-        mode = stat.S_IMODE(source.stat().st_mode)
-        await self.held.watched(self.held.sandbox.write_file(target, source.read_bytes(), mode=mode))
+        data, mode = await asyncio.to_thread(_read, Path(source_path))
+        await self.held.watched(self.held.sandbox.write_file(self._path(target_path), data, mode=mode))
 
     async def upload_dir(self, source_dir: Path | str, target_dir: str) -> None:
         await self.held.watched(upload(self.held.sandbox, source_dir, self._path(target_dir)))
 
     async def download_file(self, source_path: str, target_path: Path | str) -> None:
         data = await self.held.watched(self.held.sandbox.read_file(self._path(source_path)))
-        Path(target_path).parent.mkdir(parents=True, exist_ok=True)
-        Path(target_path).write_bytes(data)
+        await asyncio.to_thread(_write, Path(target_path), data)
 
     async def download_dir(self, source_dir: str, target_dir: Path | str) -> None:
         source = self._path(source_dir)
@@ -146,6 +145,16 @@ class SandlotEnvironment(BaseEnvironment):  # type: ignore[misc,unused-ignore]
 
     def _path(self, path: str) -> str:
         return posixpath.join(self.held.workdir, path)
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    """What is in a file, and its mode."""
+    return path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
 
 
 class SandlotVerifier(BaseVerifier):  # type: ignore[misc,unused-ignore]
