@@ -19,7 +19,7 @@ def main() -> None:
     failures: list[tuple[str, str]] = []
     backends: dict[str, Counter[str]] = {}
     folder = Path(sys.argv[1])
-    for report in folder.glob("*.json"):
+    for report in sorted(folder.rglob("*.json")):
         vitest = json.loads(report.read_text())
         count_vitest(vitest, counts, skipped, failures)
         count_backends(vitest, backends)

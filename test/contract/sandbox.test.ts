@@ -5,6 +5,8 @@ import { VARIANTS, type Variant } from "../support/variants.ts";
 import { refuses } from "./behaviours/refusals.ts";
 import { BEHAVIOURS, TOPICS } from "./behaviours/table.ts";
 
+const ROOTLESS = process.getuid?.() !== 0;
+
 for (const variant of VARIANTS) {
   describe(variant.name, () => {
     let opened: Subject | string = "it was not opened";
@@ -25,7 +27,7 @@ for (const variant of VARIANTS) {
       describe(topic, () => {
         for (const behaviour of BEHAVIOURS[topic]) {
           test(behaviour.name, async ({ skip, task }) => {
-            Object.assign(task.meta, { backend: variant.backend });
+            Object.assign(task.meta, { backend: ROOTLESS ? `${variant.backend}-rootless` : variant.backend });
             if (typeof opened !== "string") return await tryOn(behaviour, opened);
             Object.assign(task.meta, { skipped: `${variant.name}: ${opened}` });
             skip(opened);

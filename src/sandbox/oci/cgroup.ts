@@ -3,6 +3,7 @@ import { readdir, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno } from "../identity.ts";
+import type { ProcessGroup } from "./process-group.ts";
 
 /** One mounted hierarchy: its controllers (none for version 2), where it is, and which of its folders that place shows. */
 interface Hierarchy {
@@ -78,7 +79,7 @@ export function folderOf(each: Hierarchy, lines: readonly string[]): string | un
 }
 
 /** The control group of one sandbox, in every hierarchy. */
-export class Cgroup {
+export class Cgroup implements ProcessGroup {
   readonly #cgroups: Cgroups;
   /** By hierarchy, in the order of `Cgroups.hierarchies`. */
   readonly folders: readonly string[];
@@ -132,6 +133,10 @@ export class Cgroup {
   processes(): readonly number[] {
     const text = this.#read("pids", "cgroup.procs").trim();
     return text === "" ? [] : text.split("\n").map(Number);
+  }
+
+  busy(): boolean {
+    return this.processes().length > 1;
   }
 
   /** Resolves when every process stands still; rejects when that takes longer than `timeoutMs` (it is thawed then). */

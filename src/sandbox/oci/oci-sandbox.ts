@@ -173,7 +173,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
 
   stirred(): boolean {
     const stirred = this.#stirred;
-    this.#stirred = this.#running > 0 || (this.#parts.group?.processes().length ?? 0) > 1;
+    this.#stirred = this.#running > 0 || this.#parts.group?.busy() === true;
     return stirred || this.#stirred;
   }
 

@@ -11,6 +11,8 @@ export interface ProcessGroup {
   memoryBytes(): number;
   /** Of a dead sandbox there are none. */
   processes(): readonly number[];
+  /** Whether anything but the first process runs, as far as that is known without a long look. */
+  busy(): boolean;
   /** Resolves when every process stands still; rejects when that takes longer than `timeoutMs` (it is thawed then). */
   freeze(timeoutMs: number): Promise<void>;
   thaw(): Promise<void>;
@@ -24,6 +26,7 @@ export interface ProcessGroup {
 export class ProcessTree implements ProcessGroup {
   readonly #first: Identity;
   #oomKills = 0;
+  #busy = true;
 
   constructor(first: Identity) {
     this.#first = first;
@@ -44,11 +47,18 @@ export class ProcessTree implements ProcessGroup {
 
   /** Ends the largest process when all together are over the limit, as the kernel does it for a control group. */
   keepMemory(limitBytes: number, table: ProcessTable): void {
+    const processes = this.processes(table);
+    this.#busy = processes.length > 1;
     if (this.memoryBytes(table) <= limitBytes) return;
-    const [largest] = this.processes(table)
+    const [largest] = processes
       .filter((pid) => pid !== this.#first.pid)
       .sort((a, b) => residentBytes(b) - residentBytes(a));
     if (largest !== undefined && signalIfThere(largest, "SIGKILL")) this.#oomKills++;
+  }
+
+  /** At the last look at its memory. */
+  busy(): boolean {
+    return this.#busy;
   }
 
   processes(table?: ProcessTable): readonly number[] {
