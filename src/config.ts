@@ -89,6 +89,16 @@ const Backend = z.discriminatedUnion("type", [
     images: z.array(z.string().min(1)).default([]),
   }),
   z.strictObject({
+    type: z.literal("docker"),
+    /** Empty: DOCKER_HOST, or the usual place. */
+    socket: z.string().default(""),
+    /** One that the engine knows; empty: its default. */
+    runtime: z.string().default(""),
+    /** Stands for this host's system folders; empty: these. */
+    host_image: z.string().default(""),
+    pull: z.enum(["missing", "never", "always"]).default("missing"),
+  }),
+  z.strictObject({
     type: z.literal("process"),
     commands_run_unprotected_on_this_host: z.literal(true),
   }),

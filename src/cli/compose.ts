@@ -147,6 +147,8 @@ function ownOptions(backend: BackendConfig) {
   switch (backend.type) {
     case "oci":
       return { ...backend, images: backend.images.map((path) => resolve(path)), env: environmentOfTools() };
+    case "docker":
+      return backend;
     case "process":
       return { type: backend.type };
   }

@@ -1,11 +1,12 @@
 import { isAbsolute } from "node:path";
 import { SandlotError } from "../errors.ts";
+import type { DockerOptions } from "./docker/open.ts";
 import { guardBackend } from "./guard.ts";
 import type { OciOptions } from "./oci/open.ts";
 import type { ProcessOptions } from "./process/backend.ts";
 import type { Backend } from "./sandbox.ts";
 
-export type OpenBackendOptions = OciOptions | ProcessOptions;
+export type OpenBackendOptions = OciOptions | ProcessOptions | DockerOptions;
 
 /** Opens a backend after trying it out. Fault `unsupported` says why it does not work on this host. The caller closes it. */
 export async function openBackend(options: OpenBackendOptions): Promise<Backend> {
@@ -18,6 +19,8 @@ export async function openBackend(options: OpenBackendOptions): Promise<Backend>
   switch (options.type) {
     case "oci":
       return guardBackend(await (await import("./oci/open.ts")).openOci(options));
+    case "docker":
+      return guardBackend(await (await import("./docker/open.ts")).openDocker(options));
     case "process":
       return guardBackend(await (await import("./process/backend.ts")).openProcess(options));
   }

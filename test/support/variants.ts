@@ -1,6 +1,8 @@
 import type { OpenBackendOptions } from "../../src/sandbox/open.ts";
 import type { Backend } from "../../src/sandbox/sandbox.ts";
 import type { Topic } from "../contract/behaviours/table.ts";
+import { startDockerd } from "./engine.ts";
+import { engineVariant } from "./engine-variant.ts";
 import { hostVariant } from "./host-variant.ts";
 
 /** One way to run the contract: a backend and what of it was chosen. */
@@ -60,4 +62,5 @@ export const VARIANTS: readonly Variant[] = [
     { topics: ["a life", "limits", "isolation", "standing still", "a view", "a restart"], because: SAME_BUT_RUNTIME },
   ),
   hostVariant("process", { type: "process" }),
+  engineVariant("docker", { backend: "docker", start: () => startDockerd({ liveRestore: true }) }),
 ];

@@ -1,4 +1,4 @@
-import { mkdir, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import { writeTo } from "./host-tar.ts";
@@ -24,6 +24,7 @@ export async function unpackLayer(target: string, changes: Changes, signal: Abor
   await mkdir(half, { mode: 0o700 });
   try {
     await writeTo(half, EXTRACT, membersOf(changes), signal);
+    await chmod(half, 0o755);
     await rename(half, target);
   } catch (error) {
     await rm(half, { recursive: true, force: true });

@@ -1,0 +1,230 @@
+import type { Container } from "dockerode";
+import { SandlotError } from "../../errors.ts";
+import type { BareSandbox } from "../guarded.ts";
+import { type Identity, lives } from "../identity.ts";
+import type { Cgroup } from "../oci/cgroup.ts";
+import type { RunnerClient } from "../runner/client.ts";
+import type {
+  Enforced,
+  ExecOptions,
+  ExecResult,
+  FileContent,
+  FileOptions,
+  ReadRange,
+  SandboxSpec,
+} from "../sandbox.ts";
+import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
+import type { Engine } from "./engine.ts";
+
+export interface DockerSandboxParts {
+  readonly spec: SandboxSpec;
+  readonly enforced: Enforced;
+  readonly engine: Engine;
+  readonly container: Container;
+  readonly client: RunnerClient;
+  /** Of the first process, and its control group, where the engine is on this host. */
+  readonly identity: Identity | undefined;
+  readonly cgroup: Cgroup | undefined;
+  readonly watch: DiskWatch | undefined;
+  /** Removes the container and what is kept of it. */
+  readonly remove: () => Promise<void>;
+}
+
+/** A sandbox that is a container of an engine. See the contract for what its methods promise. */
+export class DockerSandbox implements BareSandbox, WatchedDisk {
+  readonly #parts: DockerSandboxParts;
+  readonly #kills = new Map<string, { readonly before: number; during?: ReturnType<Cgroup["oomKillsSince"]> }>();
+  #running = new Set<string>();
+  #stirred = true;
+  #diskBytes = 0;
+  #diskKill = { bytes: 0, count: 0 };
+  #frozen = 0;
+  /** What the engine said of a container that has ended. */
+  #ranOut = false;
+  #disposing: Promise<void> | undefined;
+
+  constructor(parts: DockerSandboxParts) {
+    this.#parts = parts;
+    parts.watch?.add(this);
+  }
+
+  get id(): string {
+    return this.#parts.spec.id;
+  }
+  get workdir(): string {
+    return this.#parts.spec.workdir;
+  }
+  get env(): SandboxSpec["env"] {
+    return this.#parts.spec.env;
+  }
+  get limits(): SandboxSpec["limits"] {
+    return this.#parts.spec.limits;
+  }
+  get enforced(): Enforced {
+    return this.#parts.enforced;
+  }
+
+  locate(path: string): string {
+    return path;
+  }
+
+  async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
+    const { client, cgroup } = this.#parts;
+    const kills = this.#kills.get(options.callId) ?? { before: cgroup?.oomKills() ?? 0 };
+    this.#kills.set(options.callId, kills);
+    const diskKills = this.#diskKill.count;
+    this.#running.add(options.callId);
+    this.#stirred = true;
+    try {
+      const place = { cwd: options.cwd ?? this.workdir, env: options.env ?? this.env };
+      const result = await client.exec(argv, { ...options, ...place });
+      kills.during ??= cgroup?.oomKillsSince(kills.before) ?? { own: 0, host: 0 };
+      const { own, host } = kills.during;
+      const overDisk = this.#diskKill.count > diskKills && result.signal !== undefined;
+      return {
+        ...result,
+        oomKills: own,
+        ...(host > 0 && { hostOomKills: host }),
+        ...(overDisk && { note: this.#diskNote() }),
+      };
+    } finally {
+      this.#running.delete(options.callId);
+    }
+  }
+
+  interrupt(callId: string): Promise<void> {
+    return this.#parts.client.interrupt(callId);
+  }
+
+  readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent> {
+    return this.#parts.client.readFile(path, options);
+  }
+
+  writeFile(
+    path: string,
+    data: Uint8Array,
+    options: FileOptions & { readonly mode?: number },
+  ): Promise<{ readonly failure?: string }> {
+    this.#stirred = true;
+    return this.#parts.client.writeFile(path, data, options);
+  }
+
+  acknowledge(callId: string): void {
+    this.#parts.client.acknowledge(callId);
+    for (const known of this.#kills.keys()) {
+      if (known === callId || known.startsWith(`${callId}.`)) this.#kills.delete(known);
+    }
+  }
+
+  async freeze(): Promise<AsyncDisposable> {
+    const { engine, container } = this.#parts;
+    if (this.#frozen++ === 0) {
+      try {
+        await engine.act("pause a container", () => container.pause(), { timeoutMs: FREEZE_MS });
+      } catch (error) {
+        this.#frozen--;
+        throw error;
+      }
+    }
+    let thawed = false;
+    return {
+      [Symbol.asyncDispose]: async (): Promise<void> => {
+        if (thawed) return;
+        thawed = true;
+        if (--this.#frozen > 0) return;
+        // Not paused any more, or gone.
+        await engine.act("unpause a container", () => container.unpause(), { expected: [404, 409, 500] });
+      },
+    };
+  }
+
+  async alive(): Promise<boolean> {
+    if (this.#disposing !== undefined) return false;
+    const { engine, container, identity } = this.#parts;
+    if (identity !== undefined && lives(identity)) return true;
+    try {
+      const { State } = await engine.read("look at a container", (abortSignal) => container.inspect({ abortSignal }));
+      this.#ranOut ||= State.OOMKilled;
+      return identity === undefined && State.Running;
+    } catch (error) {
+      if (identity !== undefined) return false;
+      throw error;
+    }
+  }
+
+  async usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }> {
+    return { diskBytes: await this.size(), memoryBytes: this.#parts.cgroup?.memoryBytes() ?? 0 };
+  }
+
+  endedByItself(): string | undefined {
+    if (!this.#ranOut) return undefined;
+    return `the sandbox ran out of its ${this.limits.memoryMiB} MiB of memory and all of its processes were ended`;
+  }
+
+  killCommands(): void {
+    const { cgroup, identity, client } = this.#parts;
+    if (cgroup === undefined || identity === undefined) {
+      for (const callId of this.#running) client.interrupt(callId).catch(() => undefined);
+      return;
+    }
+    // Again, for what was forked meanwhile.
+    for (let round = 0; round < 5 && cgroup.kill(identity.pid) > 0; round++);
+  }
+
+  stirred(): boolean {
+    const stirred = this.#stirred;
+    this.#stirred = this.#running.size > 0 || (this.#parts.cgroup?.processes().length ?? 0) > 1;
+    return stirred || this.#stirred;
+  }
+
+  async size(): Promise<number> {
+    const { engine, container } = this.#parts;
+    const look = () => container.inspect({ size: true } as object); // typed without this option and its answer
+    const measured: object & { readonly SizeRw?: number } = await engine.read("measure a container", look);
+    return measured.SizeRw ?? 0;
+  }
+
+  measured(bytes: number): void {
+    this.#diskBytes = bytes;
+    const limit = this.limits.diskMiB * 1_048_576;
+    if (bytes <= limit) this.#diskKill = { bytes: 0, count: this.#diskKill.count };
+    // One that is over its limit may still tidy up: only what grows is ended.
+    else if (bytes > this.#diskKill.bytes) {
+      this.#diskKill = { bytes, count: this.#diskKill.count + 1 };
+      this.killCommands();
+    }
+  }
+
+  dispose(): Promise<void> {
+    this.#disposing ??= this.#dispose().catch((error: unknown) => {
+      this.#disposing = undefined;
+      throw error;
+    });
+    return this.#disposing;
+  }
+
+  /** Lets go of it: it lives on, for a later server. */
+  async detach(): Promise<void> {
+    this.#parts.watch?.delete(this);
+    await this.#parts.client.close();
+  }
+
+  async #dispose(): Promise<void> {
+    this.#parts.watch?.delete(this);
+    await this.#parts.remove();
+    await this.#parts.client.close();
+  }
+
+  #diskNote(): string {
+    const size = Math.round(this.#diskBytes / 1_048_576);
+    return `the sandbox's files took ${size} MiB, over its limit of ${this.limits.diskMiB} MiB: what was running was ended`;
+  }
+}
+
+/** What waits for a slow disk cannot stand still before it has its answer. */
+const FREEZE_MS = 120_000;
+
+/** Of a container that is not there any more. */
+export function goneFrom(id: string): SandlotError {
+  return new SandlotError("not_found", `there is no sandbox ${id}`, { field: "views.of" });
+}

@@ -1,0 +1,149 @@
+import { constants } from "node:fs";
+import { access, mkdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { SandlotError } from "../../errors.ts";
+import type { Lacks } from "../abilities.ts";
+import { detectCgroups } from "../oci/cgroup.ts";
+import { openHostRootfs } from "../oci/host-rootfs.ts";
+import type { CommonOptions } from "../options.ts";
+import type { Enforced } from "../sandbox.ts";
+import { DockerBackend, type Site } from "./backend.ts";
+import { Engine } from "./engine.ts";
+import { EngineImages, type Pull } from "./images.ts";
+import { newId } from "./rootfs.ts";
+
+export interface DockerOptions extends CommonOptions {
+  readonly type: "docker";
+  /** The engine's socket; empty = `DOCKER_HOST`, or the usual place. */
+  readonly socket: string;
+  /** One that the engine knows, `runsc` for example; empty = the engine's default. */
+  readonly runtime: string;
+  /** The image that stands for this host's system folders; empty = these. */
+  readonly host_image: string;
+  readonly pull: Pull;
+}
+
+/** Opens the backend after a sandbox has run. Rejects with `unsupported` and what the engine said where none does. */
+export async function openDocker(options: DockerOptions): Promise<DockerBackend> {
+  await access(options.runnerPath, constants.X_OK).catch((cause: unknown) => {
+    throw new SandlotError("unsupported", `the runner is not built: ${options.runnerPath} (run scripts/setup)`, {
+      cause,
+    });
+  });
+  await mkdir(join(options.stateDir, "sandboxes"), { recursive: true, mode: 0o700 });
+  const engine = new Engine(options.socket);
+  try {
+    const site = await survey(engine, options);
+    const failures: string[] = [];
+    for (const local of [true, false]) {
+      const backend = new DockerBackend(local ? site : elsewhere(site));
+      const failure = await tryOut(backend, options);
+      if (failure === undefined) {
+        await backend.sweepImages();
+        return backend;
+      }
+      failures.push(failure);
+    }
+    throw new Error(failures[0]);
+  } catch (error) {
+    engine.close();
+    const words = error instanceof Error ? error.message : String(error);
+    throw new SandlotError(
+      "unsupported",
+      `backend.socket: expected a container engine that runs containers: ${words}`,
+      {
+        knob: "backend.socket",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** What the engine says that it can do, taken to be on this host. */
+async function survey(engine: Engine, options: DockerOptions): Promise<Site> {
+  const info: Info = await engine.read("say what it is", () => engine.docker.info());
+  const kept = (can: boolean | undefined) => (can === false ? "NONE" : "HARD");
+  const enforced: Enforced = {
+    memoryMiB: kept(info.MemoryLimit),
+    cpuMilli: kept(info.CpuCfsQuota),
+    pids: kept(info.PidsLimit),
+    diskMiB: "WATCHED",
+  };
+  const { stateDir, instance, runnerPath, runtime, host_image: hostImage, pull } = options;
+  const hostRootfs = hostImage === "" ? await openHostRootfs(join(stateDir, "rootfs")) : undefined;
+  return {
+    ...{ engine, stateDir, instance, runnerPath, runtime, enforced },
+    images: new EngineImages(engine, pull),
+    local: true,
+    rootfs: { hostRootfs, hostImage },
+    hide: await realPaths([...options.hide, stateDir]),
+    cgroups: detectCgroups(),
+    lacks: lackedBy(info, enforced, runtime),
+  };
+}
+
+/** The fields that count; engines leave some out. */
+interface Info {
+  readonly MemoryLimit?: boolean;
+  readonly CpuCfsQuota?: boolean;
+  readonly PidsLimit?: boolean;
+  readonly LiveRestoreEnabled?: boolean;
+}
+
+function lackedBy({ LiveRestoreEnabled }: Info, enforced: Enforced, runtime: string): Lacks {
+  const no = (limit: keyof Enforced, ability: keyof Lacks): Lacks =>
+    enforced[limit] === "NONE"
+      ? { [ability]: "the container engine says that its kernel does not keep this limit" }
+      : {};
+  return {
+    ...no("memoryMiB", "memoryLimit"),
+    ...no("cpuMilli", "cpuLimit"),
+    ...no("pids", "pidsLimit"),
+    ...(runtime.startsWith("runsc") && { oomCount: "gVisor's own kernel picks whom it ends, and does not say so" }),
+    ...(LiveRestoreEnabled !== true && {
+      survivesDaemon: "the container engine ends its containers when it starts again, unless its live-restore is on",
+    }),
+  };
+}
+
+function elsewhere(site: Site): Site {
+  const away = "the container engine is not on this host";
+  return {
+    ...site,
+    local: false,
+    rootfs: { ...site.rootfs, hostRootfs: undefined },
+    lacks: { ...site.lacks, hostNetwork: away, readOnlyBinds: away, oomCount: away, usage: away },
+  };
+}
+
+/** Why no sandbox can be had. Where nothing stands for the host's folders, one that has nothing but the runner is enough. */
+async function tryOut(
+  backend: DockerBackend,
+  { instance, stateDir, host_image }: DockerOptions,
+): Promise<string | undefined> {
+  const isBare = "hostNetwork" in backend.lacks && host_image === "";
+  const empty = join(stateDir, "rootfs", "empty");
+  if (isBare) await mkdir(join(empty, "dev"), { recursive: true });
+  try {
+    const sandbox = await backend.create({
+      id: newId(instance),
+      rootfs: isBare ? { type: "directory", path: empty } : { type: "host" },
+      ...{ layers: [], binds: [], views: [], workdir: "/", env: { PATH: "/usr/bin:/bin" }, network: "none" },
+      limits: { memoryMiB: 64, cpuMilli: 1_000, pids: 32, diskMiB: 64 },
+    });
+    try {
+      if (isBare) return undefined;
+      const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 20_000 });
+      return exitCode === 0 ? undefined : `\`true\` ended with ${exitCode} ${note ?? ""}`;
+    } finally {
+      await sandbox.dispose();
+    }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function realPaths(paths: readonly string[]): Promise<string[]> {
+  const all = await Promise.all(paths.map((path) => realpath(path).catch(() => undefined)));
+  return all.filter((path) => path !== undefined);
+}
