@@ -71,7 +71,7 @@ def test_the_wheel_for_this_machine_has_the_server_and_the_one_for_all_has_not()
     assert {"sandlot/_server/sandlot.js", "sandlot/_server/runner/sandlot-runner", "sandlot/_server/src/verdict/worker.js", "sandlot/_server/src/sandbox/oci/launcher-main.js"} <= server
     # But for what names the kind of machine.
     assert {name for name in here if "dist-info" not in name} - server == {name for name in anywhere if "dist-info" not in name}
-    assert {"sandlot/py.typed", "sandlot/sync.pyi"} <= set(anywhere)
+    assert {"sandlot/py.typed", "sandlot/sync.pyi", "sandlot_verifiers/__init__.py"} <= set(anywhere)
     assert not [name for name in here if "secrets" in name or name.endswith(".ts") or "test_" in name]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import sandlot
 
-from .background import Background
+from .attempt import policys_own
+from .background import Background, Out
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,10 @@ class Wanted:
 
 
 class Held:
-    """Made by `hold`, over with `release`. Its calls belong to the loop of `background`."""
+    """
+    Made by `hold`, over with `release`. Its calls belong to the loop of `background`. Harnesses that take any error for the
+    end of an episode, and ask for the reward all the same, call by `watched`.
+    """
 
     def __init__(
         self, background: Background, client: sandlot.Client, open_one: sandlot.Trajectory | sandlot.BareSandbox
@@ -42,13 +47,29 @@ class Held:
         self.grade: sandlot.Grade | None = None
         self._one = open_one
         self._over = False
+        self.spoiled: sandlot.SandlotError | None = None
+        """What the infrastructure did to a call: there is no reward any more."""
+
+    async def watched(self, work: Coroutine[Any, Any, Out]) -> Out:
+        """Runs a call. An error that is neither a wrong call nor the policy's doing is raised by all the later ones too."""
+        if self.spoiled is not None:
+            work.close()
+            raise self.spoiled
+        try:
+            return await self.background.run(work)
+        except sandlot.SandlotError as error:
+            if not isinstance(error, sandlot.InvalidError) and not policys_own(error):
+                self.spoiled = error
+            raise
 
     async def submit(self) -> sandlot.Grade:
         """Grades the work tree as it is, once. `reward` is None when there is no valid verdict."""
         if not isinstance(self._one, sandlot.Trajectory):
             raise RuntimeError("graded: expected true, got false")
+        if self.spoiled is not None:
+            raise self.spoiled
         if self.grade is None:
-            self.grade = await self.background.run(self._one.submit())
+            self.grade = await self.background.run(_graded(self._one))
         return self.grade
 
     async def release(self) -> None:
@@ -66,6 +87,16 @@ class Held:
             await self._one.__aexit__(None, None, None)
         finally:
             await self.client.__aexit__(None, None, None)
+
+
+async def _graded(trajectory: sandlot.Trajectory) -> sandlot.Grade:
+    """A policy that broke its sandbox has its grade already."""
+    try:
+        return await trajectory.submit()
+    except sandlot.EndedError as error:
+        if policys_own(error) and error.trajectory is not None and error.trajectory.grade is not None:
+            return error.trajectory.grade
+        raise
 
 
 async def hold(wanted: Wanted) -> Held:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import posixpath
 import shlex
-from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from uni_agent.sandbox import ExecResult, Sandbox, SandboxConfig
@@ -19,12 +19,9 @@ from uni_agent.tasks.registry import register_task
 
 import sandlot
 
-from .attempt import policys_own
 from .held import Held, Wanted, hold
 from .output import output_of
 from .session import Session, SyntaxFault
-
-Out = TypeVar("Out")
 
 
 class SandlotSandboxConfig(BaseModel):
@@ -60,14 +57,12 @@ class SandlotSandbox(Sandbox):  # type: ignore[misc,unused-ignore]
     def __init__(self, **settings: Any) -> None:
         self._config = SandlotSandboxConfig(**settings)
         self._held: Held | None = None
-        self._spoiled: sandlot.SandlotError | None = None
 
     @classmethod
     def from_config(cls, config: SandboxConfig) -> SandlotSandbox:
         return cls(**config.sandbox_kwargs)
 
     async def start(self) -> None:
-        self._spoiled = None
         self._held = await hold(Wanted(**self._config.model_dump(exclude={"command_timeout_s"})))
 
     async def stop(self) -> None:
@@ -78,12 +73,10 @@ class SandlotSandbox(Sandbox):  # type: ignore[misc,unused-ignore]
 
     async def is_alive(self) -> bool:
         """uni-agent asks behind an error: one of the infrastructure is to be raised and not shown to the model."""
-        return self._held is not None and self._spoiled is None
+        return self._held is not None and self._held.spoiled is None
 
     async def submit(self) -> sandlot.Grade:
         """Grades the work tree as it is. Its `reward` is None without a valid verdict: no sample, and no 0."""
-        if self._spoiled is not None:
-            raise self._spoiled
         return await self.held.submit()
 
     async def open_shell(self, *, cwd: str | None = None, env: dict[str, str] | None = None) -> SandlotShell:
@@ -94,10 +87,10 @@ class SandlotSandbox(Sandbox):  # type: ignore[misc,unused-ignore]
 
     async def read_file(self, path: str) -> bytes:
         """Of at most 64 MiB."""
-        return await self.watched(self.held.sandbox.read_file(self._path(path)))
+        return await self.held.watched(self.held.sandbox.read_file(self._path(path)))
 
     async def write_file(self, path: str, content: bytes | str) -> None:
-        await self.watched(self.held.sandbox.write_file(self._path(path), content))
+        await self.held.watched(self.held.sandbox.write_file(self._path(path), content))
 
     @property
     def held(self) -> Held:
@@ -114,15 +107,6 @@ class SandlotSandbox(Sandbox):  # type: ignore[misc,unused-ignore]
     def milliseconds(self, timeout_s: float | None) -> int:
         return max(1, math.ceil(1000 * (timeout_s or self._config.command_timeout_s)))
 
-    async def watched(self, work: Coroutine[Any, Any, Out]) -> Out:
-        """On the client's own loop. An error that is neither a wrong call nor the policy's doing spoils the sandbox."""
-        try:
-            return await self.held.background.run(work)
-        except sandlot.SandlotError as error:
-            if not isinstance(error, sandlot.InvalidError) and not policys_own(error):
-                self._spoiled = error
-            raise
-
     async def _exec(
         self,
         argv: list[str],
@@ -133,7 +117,7 @@ class SandlotSandbox(Sandbox):  # type: ignore[misc,unused-ignore]
     ) -> ExecResult:
         timeout_ms = self.milliseconds(timeout)
         work = output_of(self.held.sandbox, argv, env=env, workdir=self._path(workdir), timeout_ms=timeout_ms)
-        output = await self.watched(work)
+        output = await self.held.watched(work)
         if output.timed_out:
             raise TimeoutError(f"{output.text}\n[ended with all its processes]".lstrip())
         return ExecResult(output.code, output.stdout, output.stderr)
@@ -156,7 +140,7 @@ class SandlotShell:
     async def run(self, command: str, *, timeout: float | None = None) -> ExecResult:
         """Raises TimeoutError, with what was printed, when the command and all its processes were ended."""
         try:
-            output = await self._sandbox.watched(self._session.run(command, self._sandbox.milliseconds(timeout)))
+            output = await self._sandbox.held.watched(self._session.run(command, self._sandbox.milliseconds(timeout)))
         except SyntaxFault as fault:
             return ExecResult(2, "", str(fault))
         if output.timed_out:
@@ -165,7 +149,7 @@ class SandlotShell:
 
     async def close(self) -> None:
         if await self._sandbox.is_alive():
-            await self._sandbox.watched(self._session.close())
+            await self._sandbox.held.watched(self._session.close())
 
 
 @register_task("sandlot")

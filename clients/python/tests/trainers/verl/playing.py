@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
+import inspect
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,9 +20,11 @@ from omegaconf import DictConfig
 from scripted import Before, ScriptedModel, loaded, make_tokenizer
 from transformers import AutoTokenizer
 from verl import DataProto
+from verl.experimental.agent_loop import AgentLoopManager
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 
+TAKES_MODEL = "llm_client" in inspect.signature(AgentLoopWorker.__init__).parameters
 Change = Callable[[dict[str, Any]], None]
 ROOT = Path(__file__).resolve().parents[5]
 EXAMPLE = ROOT / "examples/verl"
@@ -78,13 +82,14 @@ class Verl:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(self._rows(plays, change)), self.folder / "train.parquet")
         tokenizer = AutoTokenizer.from_pretrained(self.folder / "model")
         tokenizer.chat_template = config.actor_rollout_ref.model.custom_chat_template
+        gc.collect()  # verl filters in forked processes, where a gRPC channel that is collected waits for a thread that is not there
         data = RLHFDataset(data_files=[config.data.train_files], tokenizer=tokenizer, config=config.data, processor=None)
         assert len(data) == len(plays), "no prompt was filtered out"
         return [data[number] for number in range(len(plays))]
 
     def worker(self, config: DictConfig) -> AgentLoopWorker:
         self.model = ScriptedModel(self.folder / "model", self.policies, self.before)
-        return AgentLoopWorker(config, self.model, None, None)
+        return worker_of(config, self.model)
 
     def play(self, *plays: tuple[str, str], change: Change | None = None) -> DataProto:
         """What verl would train on. `change` is done to each row before it is written."""
@@ -122,6 +127,22 @@ def bundled_rows() -> dict[str, dict[str, Any]]:
         subprocess.run([ROOT / "scripts/sandlot", "dataset", "build", "--bundled", "--val", "0", "--out", folder], check=True, capture_output=True)
         rows = pyarrow.parquet.read_table(Path(folder) / "train.parquet").to_pylist()
     return {row["extra_info"]["task_id"]: row for row in rows}
+
+
+def worker_of(config: DictConfig, model: ScriptedModel, rewarders: list[Any] | None = None) -> AgentLoopWorker:
+    if TAKES_MODEL:
+        return AgentLoopWorker(config, model, None, rewarders)
+    from before_0_8 import ScriptedWorker
+
+    return ScriptedWorker(config, [("scripted", model)], None, rewarders)
+
+
+def manager_of(config: DictConfig, model: ScriptedModel) -> AgentLoopManager:
+    if TAKES_MODEL:
+        return AgentLoopManager.create(config, model, None, [])
+    from before_0_8 import ScriptedManager
+
+    return ScriptedManager.create(config, model, None, [])
 
 
 def rewards(out: DataProto) -> list[float]:

@@ -13,9 +13,8 @@ import pytest
 import ray
 from bundled import task_file
 from conftest import OTHER, TASK, living
-from playing import Verl, rewards
+from playing import Verl, manager_of, rewards
 from server import Server
-from verl.experimental.agent_loop import AgentLoopManager
 from verl.utils.dataset.rl_dataset import collate_fn
 
 
@@ -36,7 +35,7 @@ def test_64_trajectories_over_two_workers_get_their_rewards(verl: Verl, shared: 
     config = verl.config()
     batch = verl.batch(config, plays)
     verl.worker(config)
-    manager = AgentLoopManager.create(config, verl.model, None, [])
+    manager = manager_of(config, verl.model)
     out = manager.generate_sequences(batch)
     assert rewards(out) == [1, 0, 1, 0] * 16
     assert sorted(out.meta_info["reward_extra_keys"])[:2] == ["acc", "infra_failed"]

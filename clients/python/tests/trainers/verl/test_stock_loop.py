@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import sandlot
 from conftest import OTHER, TASK, living
-from playing import Verl, rewards
+from playing import Verl, rewards, worker_of
 from server import Server
-from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
 from sandlot.adapters.verl import reward
@@ -42,7 +41,7 @@ def play(stock: Verl, *plays: tuple[str, str], change: Any = None) -> Any:
             return await rewarder.compute_score(copy.deepcopy(data))  # Ray would send a copy
 
         stock.worker(config)
-        worker = AgentLoopWorker(config, stock.model, None, [SimpleNamespace(compute_score=SimpleNamespace(remote=remote))])
+        worker = worker_of(config, stock.model, [SimpleNamespace(compute_score=SimpleNamespace(remote=remote))])
         out = await worker.generate_sequences(batch)
         gc.collect()
         await released()

@@ -23,7 +23,7 @@ import sandlot
 from ..held import Held
 from ..output import Output, output_of
 from ..session import Session, SyntaxFault
-from .upload import packed
+from ..transfer import upload
 
 # A shell and its start-up files may have to wait for a busy host: SWE-ReX's default of 1 s is for a machine of one's own.
 _STARTUP_S = 30.0
@@ -114,14 +114,8 @@ class SandlotRuntime(rex.AbstractRuntime):  # type: ignore[misc,unused-ignore]
 
     async def upload(self, request: rex.UploadRequest) -> rex.UploadResponse:
         """A file, or a folder with all in it, over what is there. Together at most 60 MiB."""
-        archive = await asyncio.to_thread(packed, request.source_path, request.target_path)
-        target = self._path(archive.folder)
-        unpack = 'mkdir -p -- "$1" && exec tar --no-same-owner -xf - -C "$1"'
-        result = await self._background.run(
-            self._sandbox.exec(["sh", "-c", unpack, "sh", target], stdin=archive.data, timeout_ms=self._ms(None))
-        )
-        if result.exit_code != 0:
-            raise OSError(f"upload of {request.source_path} to {request.target_path}: {result.text.strip()}")
+        target = self._path(request.target_path)
+        await self._background.run(upload(self._sandbox, request.source_path, target))
         return rex.UploadResponse()
 
     async def close(self) -> rex.CloseResponse:
