@@ -6,12 +6,15 @@ import { promisify } from "node:util";
 import type { Environments } from "../environments/prepare.ts";
 import type { Ability } from "../sandbox/abilities.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
+import { checkProtected } from "../server/listen.ts";
 import type { Catalog } from "../tasks/catalog.ts";
 import { newSandboxId } from "../trajectory/creation.ts";
 import { wireName } from "../trajectory/wire-name.ts";
 import { readCatalog } from "./catalog.ts";
 import { openEnvironments, openOwnBackend } from "./compose.ts";
+import { type RoundTrip, roundTrip } from "./round-trip.ts";
 import type { Settings } from "./settings.ts";
+import { openTls } from "./tls.ts";
 
 /** What one look at this host came to. */
 export interface Finding {
@@ -19,6 +22,8 @@ export interface Finding {
   readonly name: string;
   readonly status: "ok" | "warn" | "fail";
   readonly message: string;
+  /** Milliseconds of what was tried, where that was measured. */
+  readonly ms?: Readonly<Record<string, number>>;
 }
 
 /** One look. What it throws is a `fail` with the error's words. */
@@ -28,8 +33,8 @@ export interface Check {
 }
 
 const run = promisify(execFile);
-const TRIAL_LIMITS: Limits = { memoryMiB: 128, cpuMilli: 1_000, pids: 64, diskMiB: 64 };
 const FREE_GIB = 5;
+const TRIPS = 3;
 /** Instance of trial sandboxes: not that of a state folder. */
 const TRIAL = randomBytes(4).toString("hex");
 
@@ -53,7 +58,7 @@ export const CHECKS: readonly Check[] = [
   },
   { name: "state_dir", look: stateFolder },
   { name: "backend", look: backendAndTasks },
-  { name: "tokens", look: tokens },
+  { name: "listen", look: protection },
 ];
 
 async function program(
@@ -100,28 +105,16 @@ async function backendAndTasks(settings: Settings): Promise<readonly Finding[]> 
 }
 
 async function trial(backend: Backend): Promise<Finding> {
-  const started = performance.now();
-  const sandbox = await backend.create({
-    id: newSandboxId(TRIAL),
-    rootfs: { type: "host" },
-    ...{ layers: [], binds: [], views: [], workdir: "/", network: "none" },
-    env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
-    limits: TRIAL_LIMITS,
-  });
-  try {
-    const created = performance.now();
-    const { exitCode, note } = await sandbox.exec(["true"], { callId: "doctor", timeoutMs: 10_000 });
-    const executed = performance.now();
-    const times = `create ${(created - started).toFixed(1)} ms, execute ${(executed - created).toFixed(1)} ms`;
-    if (exitCode === 0) return ok("backend", `${backend.name}: a trial sandbox ran (${times})`);
-    return {
-      name: "backend",
-      status: "fail",
-      message: `${backend.name}: \`true\` ended with ${exitCode} ${note ?? ""}`,
-    };
-  } finally {
-    await sandbox.dispose();
+  const trips: RoundTrip[] = [];
+  for (let round = 0; round < TRIPS; round++) {
+    trips.push(await roundTrip(backend, newSandboxId(TRIAL), { type: "host" }));
   }
+  const quickest = (part: keyof RoundTrip): number =>
+    Math.round(10 * Math.min(...trips.map((trip) => trip[part]))) / 10;
+  const [create, execute] = [quickest("create"), quickest("execute")];
+  const ms = { create, execute, file: quickest("file"), release: quickest("release") };
+  const message = `${backend.name}: create ${ms.create} ms, execute ${ms.execute} ms, a file of 1 MiB there and back ${ms.file} ms, release ${ms.release} ms (the quickest of ${TRIPS} round trips)`;
+  return { ...ok("backend", message), ms };
 }
 
 function isolation({ name, capabilities }: Backend): Finding[] {
@@ -136,7 +129,7 @@ function isolation({ name, capabilities }: Backend): Finding[] {
 function lacking({ lacks }: Backend): Finding[] {
   return Object.entries(lacks)
     .filter(([ability]) => !ability.endsWith("Limit"))
-    .map(([ability, reason]) => ({ name: `without ${ability}`, status: "warn", message: reason }));
+    .map(([ability, reason]) => ({ name: `lacks.${wireName(ability)}`, status: "warn", message: reason }));
 }
 
 const ABILITY_OF: Readonly<Record<keyof Limits, Ability>> = {
@@ -171,16 +164,15 @@ async function playable(catalog: Catalog, environments: Environments): Promise<r
   return [ok("tasks", `${count} of ${catalog.size} can be played here`), ...unplayable];
 }
 
-async function tokens({ credentials, listen }: Settings): Promise<readonly Finding[]> {
-  const count = credentials.tokens.length;
-  return [
-    ok(
-      "tokens",
-      count > 0
-        ? `${count} of them admit clients`
-        : `none: ${listen} has to be a loopback address, and whoever reaches it may use it`,
-    ),
-  ];
+async function protection({ credentials, listen, config }: Settings): Promise<readonly Finding[]> {
+  const { tokens } = credentials;
+  const tls = openTls(config.tls);
+  checkProtected({ address: listen, tokens, tls, clearText: config.tls.tokens_travel_in_clear_text });
+  const clients = config.tls.client_ca_file === "" ? "" : ", and clients need one of their own";
+  const encrypted = tls ? `TLS with a certificate until ${tls.expires.toISOString()}${clients}` : "plain text";
+  const admits =
+    tokens.length > 0 ? `${tokens.length} tokens admit clients` : "no tokens, whoever reaches it may use it";
+  return [ok("listen", `${listen}: ${encrypted}; ${admits}`)];
 }
 
 /** A backend on a state folder of its own, on the same volume, which is gone afterwards. */

@@ -33,6 +33,8 @@ export interface ListenOptions {
   readonly log: Logger;
 }
 
+type Protection = Pick<ListenOptions, "address" | "tokens" | "tls" | "clearText">;
+
 /** A bound server. Health says NOT_SERVING until `setServing(true)`. */
 export interface Listening {
   /** `HOST:PORT`, with TLS `grpcs://HOST:PORT`: the host as it was asked for and the port that was bound. */
@@ -51,8 +53,7 @@ const CHANNEL = {
 };
 
 export async function listen(options: ListenOptions): Promise<Listening> {
-  const { host } = splitAddress(options.address);
-  if (!isLoopback(host)) refuseUnprotected(options);
+  const host = checkProtected(options);
   setLogVerbosity(logVerbosity.NONE); // it writes to the console what the errors below say too
   const server = new Server(CHANNEL);
   const readiness = new Readiness();
@@ -74,13 +75,15 @@ export function splitAddress(address: string, field = "listen"): { readonly host
   throw new SandlotError("invalid", `${field}: expected HOST:PORT, got ${JSON.stringify(address)}`, { field });
 }
 
-/** Beyond this machine strangers may ask, and others may listen in. */
-function refuseUnprotected({ address, tokens, tls, clearText }: ListenOptions): void {
+/** The host of an address that may be listened on: beyond this machine strangers may ask, and others may listen in. Fault `invalid` says what is lacking. */
+export function checkProtected({ address, tokens, tls, clearText }: Protection): string {
+  const { host } = splitAddress(address);
+  if (isLoopback(host)) return host;
   if (tokens.length === 0) {
     const message = `listen: expected a loopback address, since no tokens are set, got ${address}; set a token (${TOKENS}, see secrets/README.md) to listen elsewhere`;
     throw new SandlotError("invalid", message, { field: "listen", knob: TOKENS });
   }
-  if (tls || clearText) return;
+  if (tls || clearText) return host;
   const message = `listen: expected a loopback address, since there is no TLS, got ${address}; set tls.cert_file and tls.key_file, or say tls.tokens_travel_in_clear_text where something else protects them`;
   throw new SandlotError("invalid", message, { field: "listen", knob: "tls.cert_file" });
 }

@@ -151,11 +151,11 @@ async function launch(ground: Ground, making: Making, record: SandboxRecord): Pr
   throw new SandlotError("sandbox", `${ground.runtime} did not start a sandbox: ${why || `exit code ${code}`}`);
 }
 
-function runtimeCommand({ runtime, stateDir, rootless }: Ground, id: string, places: Places): string[] {
+function runtimeCommand({ runtime, stateDir, cgroups }: Ground, id: string, places: Places): string[] {
   return [
     runtime,
     ...["--root", join(stateDir, "runtime"), "--log", places.log],
-    ...(runtime === "crun" ? [`--cgroup-manager=${rootless ? "disabled" : "cgroupfs"}`] : []),
+    ...(runtime === "crun" ? [`--cgroup-manager=${cgroups === undefined ? "disabled" : "cgroupfs"}`] : []),
     ...["run", "--detach", "--preserve-fds", "2", "--bundle", places.folder, "--pid-file", places.pid, id],
   ];
 }

@@ -14,6 +14,7 @@ import { ImageTemplates } from "./image.ts";
 import { ImageStore } from "./images/store.ts";
 import { Launcher } from "./launcher.ts";
 import type { OciSandbox } from "./oci-sandbox.ts";
+import { missingPrivileges } from "./privileges.ts";
 import { checkRootless } from "./rootless.ts";
 
 export interface OciOptions extends CommonOptions {
@@ -72,9 +73,12 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
       if (failure === undefined) return new OciBackend({ ...ground, runtime, attaches }, disk);
       failures.push(failure);
     }
+    const missing = rootless ? [] : missingPrivileges(cgroups);
+    const advice =
+      missing.length > 0 ? `. Lacking here, with the option that a container needs: ${missing.join("; ")}` : "";
     throw new SandlotError(
       "unsupported",
-      `backend.runtime: expected a runtime that works here (install crun: "apt-get install crun", or runc). ${failures.join(". ")}`,
+      `backend.runtime: expected a runtime that works here (install crun: "apt-get install crun", or runc). ${failures.join(". ")}${advice}`,
       { knob: "backend.runtime" },
     );
   } catch (error) {
