@@ -88,9 +88,11 @@ interface Info {
   readonly CpuCfsQuota?: boolean;
   readonly PidsLimit?: boolean;
   readonly LiveRestoreEnabled?: boolean;
+  /** Of storage. */
+  readonly Driver?: string;
 }
 
-function lackedBy({ LiveRestoreEnabled }: Info, enforced: Enforced, runtime: string): Lacks {
+function lackedBy({ LiveRestoreEnabled, Driver = "" }: Info, enforced: Enforced, runtime: string): Lacks {
   const no = (limit: keyof Enforced, ability: keyof Lacks): Lacks =>
     enforced[limit] === "NONE"
       ? { [ability]: "the container engine says that its kernel does not keep this limit" }
@@ -100,6 +102,9 @@ function lackedBy({ LiveRestoreEnabled }: Info, enforced: Enforced, runtime: str
     ...no("cpuMilli", "cpuLimit"),
     ...no("pids", "pidsLimit"),
     ...(runtime.startsWith("runsc") && { oomCount: "gVisor's own kernel picks whom it ends, and does not say so" }),
+    ...(/overlay/.test(Driver) && {
+      folderRenames: `the engine's storage, ${Driver}, does not note where a folder of an image went: it is copied instead`,
+    }),
     ...(LiveRestoreEnabled !== true && {
       survivesDaemon: "the container engine ends its containers when it starts again, unless its live-restore is on",
     }),
