@@ -1,10 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { KeptImages } from "../sandbox/sandbox.ts";
 import type { Shelf } from "../shelf/shelf.ts";
+import type { Environment } from "./environment.ts";
 
 export interface Collection {
   readonly environments: Shelf;
   readonly layers: Shelf;
+  /** Where images take room on the same volume, and those that are being built upon. */
+  readonly images?: KeptImages | undefined;
+  readonly imagesInUse: Iterable<string>;
   readonly maxBytes: number;
   readonly graceMs: number;
   /** Called before an environment goes. */
@@ -18,12 +23,13 @@ export interface Collected {
 
 /** Least recently used environments first, then every shared layer that no environment names any more. What is held or in use elsewhere stays. */
 export async function collect(collection: Collection): Promise<Collected> {
-  const { environments, layers, maxBytes, graceMs, forget } = collection;
+  const { environments, layers, images, imagesInUse, maxBytes, graceMs, forget } = collection;
   const removed: string[] = [];
   let freedBytes = 0;
   const items = (await environments.list()).toSorted((a, b) => a.usedMs - b.usedMs);
   const shared = await layers.list();
-  let total = [...items, ...shared].reduce((sum, item) => sum + item.sizeBytes, 0);
+  const kept = (await images?.sizeBytes()) ?? 0;
+  let total = [...items, ...shared].reduce((sum, item) => sum + item.sizeBytes, kept);
   const newest = Date.now() - graceMs;
   for (const item of items) {
     if (total <= maxBytes) break;
@@ -34,25 +40,32 @@ export async function collect(collection: Collection): Promise<Collected> {
     total -= item.sizeBytes;
     freedBytes += item.sizeBytes;
   }
-  const named = await layersNamed(environments);
+  const named = await whatIsNamed(environments);
   for (const item of shared) {
-    if (named.has(layers.path(item.key)) || item.usedMs > newest) continue;
+    if (named.layers.has(layers.path(item.key)) || item.usedMs > newest) continue;
     if (total <= maxBytes) break;
     if (!(await layers.remove(item.key))) continue;
     removed.push(item.key);
     total -= item.sizeBytes;
     freedBytes += item.sizeBytes;
   }
+  if (images !== undefined && total > maxBytes) {
+    const keep = new Set([...named.images, ...imagesInUse]);
+    freedBytes += await images.collect({ keep, usedBeforeMs: newest, bytes: total - maxBytes });
+  }
   return { removed, freedBytes };
 }
 
-/** The shelf folders of layers that some environment on disk stands on. */
-async function layersNamed(environments: Shelf): Promise<ReadonlySet<string>> {
-  const named = new Set<string>();
+/** The shelf folders of layers, and the digests of images, that some environment on disk stands on. */
+async function whatIsNamed(
+  environments: Shelf,
+): Promise<{ readonly layers: ReadonlySet<string>; readonly images: ReadonlySet<string> }> {
+  const named = { layers: new Set<string>(), images: new Set<string>() };
   for (const { key } of await environments.list()) {
     const text = await readFile(join(environments.path(key), "environment.json"), "utf8").catch(() => "{}");
-    const { layers } = JSON.parse(text) as { layers?: readonly string[] };
-    for (const layer of layers ?? []) named.add(join(layer, ".."));
+    const { layers, rootfs } = JSON.parse(text) as Partial<Environment>; // written by prepare.ts
+    for (const layer of layers ?? []) named.layers.add(join(layer, ".."));
+    if (rootfs?.type === "image") named.images.add(rootfs.digest);
   }
   return named;
 }

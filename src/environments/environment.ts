@@ -11,6 +11,8 @@ export interface Environment {
   /** The repository's folder inside. */
   readonly workdir: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Whom commands run as, as an image spells it; absent: root. */
+  readonly user?: string;
   readonly baseCommit: string;
   /** The commit on top of the base commit that the agent starts from (equal to it when set-up changed no tracked file). */
   readonly seal: string;

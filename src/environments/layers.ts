@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../errors.ts";
+import { hideBelow } from "../sandbox/archive/opaque.ts";
 import type { Shelf } from "../shelf/shelf.ts";
 import type { Builder, Watch, Workshop } from "./builder.ts";
 import { checkOut } from "./checkout.ts";
@@ -12,7 +13,8 @@ import type { Interpreter } from "./interpreters.ts";
 import type { Recipe } from "./recipe.ts";
 import type { Source } from "./repository.ts";
 import type { Toolchain } from "./requirements.ts";
-import { seal } from "./seal.ts";
+import { BASE_PATH } from "./requirements.ts";
+import { type Sealing, seal } from "./seal.ts";
 import type { PackageIndex } from "./swebench/package-index.ts";
 
 /** What the makers work with. */
@@ -26,7 +28,8 @@ export interface Means {
   readonly interpreters: readonly Interpreter[];
   /** A Python of this host whose pip works. */
   readonly pip: string | undefined;
-  readonly source: Source;
+  /** Undefined where the repository lies in the image. */
+  readonly source: Source | undefined;
   readonly hostPath: string;
   readonly packageIndex: PackageIndex;
 }
@@ -41,7 +44,7 @@ export interface Site {
   readonly pins: AsyncDisposable[];
 }
 
-export type Built = Pick<Environment, "layers" | "binds" | "env" | "seal">;
+export type Built = Pick<Environment, "layers" | "binds" | "env" | "baseCommit" | "seal">;
 
 export interface SiteWithClone extends Site {
   readonly clone: string;
@@ -60,6 +63,8 @@ export async function checkoutLayer(means: Means, recipe: Recipe, site: SiteWith
     history: recipe.history,
     signal: watch.signal,
   });
+  // What the image has there is no part of it.
+  if (recipe.rootfs.type === "image") await hideBelow(layer, recipe.workdir, watch.signal);
   return layer;
 }
 
@@ -98,17 +103,32 @@ export async function sharedLayer(
 
 /** The tree of a shared layer within its shelf folder. */
 const LAYER = "layer";
+
+/** Runs the set-up commands of a recipe in order. */
+export async function runSetup(builder: Builder, commands: readonly string[], watch: Watch): Promise<void> {
+  for (const [index, command] of commands.entries()) {
+    watch.report({ stage: "setup", message: command.slice(0, 200), fraction: index / commands.length });
+    await builder.run("setup", command);
+  }
+}
+
 /** Seals the repository in a builder sandbox. */
-export async function sealIn(builder: Builder, baseCommit: string, watch: Watch): Promise<string> {
+export async function sealIn(builder: Builder, from: Sealing, watch: Watch): Promise<string> {
   watch.report({ stage: "seal", message: "sealing the repository" });
   const git = await builder.exec(["git", "--version"], {});
-  if (git.exitCode === 0) return seal(builder.repo(), baseCommit);
+  if (git.exitCode === 0) return seal(builder.repo(), from);
   throw new SandlotError("task", "sealing needs git inside: it was not found in the root file system", {
     field: "environment.rootfs",
   });
 }
 
-/** The whole environment of commands: nothing of the host's comes in. */
-export function baseEnv(path: string): Record<string, string> {
+/** The whole environment of commands: nothing of the host's comes in. Over an image it is what the image says, as an engine would have it. */
+export function baseEnv({ image, env }: Pick<Recipe, "image" | "env">, path = BASE_PATH): Record<string, string> {
+  if (image === undefined) return { ...hostEnv(path), ...env };
+  const home = ["", "root", "0"].includes(image.user.split(":")[0] ?? "") ? { HOME: "/root" } : {};
+  return { PATH: path, ...home, ...image.env, ...env };
+}
+
+export function hostEnv(path: string): Record<string, string> {
   return { PATH: path, HOME: "/root", LANG: "C.UTF-8", TZ: "Etc/UTC" };
 }

@@ -2,12 +2,14 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bind } from "../sandbox/sandbox.ts";
 import { build, type Watch } from "./builder.ts";
+import { makeInImage } from "./image-repository.ts";
 import {
   type Built,
   baseEnv,
   checkoutLayer,
   interpreterLayer,
   type Means,
+  runSetup,
   type Site,
   type SiteWithClone,
   sealIn,
@@ -20,7 +22,8 @@ import { pipAccess } from "./swebench/package-index.ts";
 
 /** Makes all layers of a recipe's environment. */
 export async function makeEnvironment(means: Means, recipe: Recipe, site: Site, watch: Watch): Promise<Built> {
-  const clone = await openClone(means, site, watch);
+  if (means.source === undefined) return makeInImage(means, recipe, site, watch);
+  const clone = await openSource(means.source, join(site.folder, SCRATCH), means.git, watch.signal);
   try {
     if (recipe.setup.type === "swebench") return await makeSwebench(means, recipe, { ...site, clone }, watch);
     return await makeByCommands(means, recipe, { ...site, clone }, watch);
@@ -30,10 +33,6 @@ export async function makeEnvironment(means: Means, recipe: Recipe, site: Site, 
 }
 
 const SCRATCH = "scratch.git";
-
-async function openClone(means: Means, site: Site, watch: Watch): Promise<string> {
-  return openSource(means.source, join(site.folder, SCRATCH), means.git, watch.signal);
-}
 
 async function makeByCommands(means: Means, recipe: Recipe, site: SiteWithClone, watch: Watch): Promise<Built> {
   const { setup } = recipe;
@@ -47,8 +46,9 @@ async function makeByCommands(means: Means, recipe: Recipe, site: SiteWithClone,
   const layers = [...toolLayers, await checkoutLayer(means, recipe, site, watch)];
   const binds = site.toolchains.flatMap((one): readonly Bind[] => (one.bind ? [one.bind] : []));
   const folders = site.toolchains.flatMap((one) => (one.pathFolder === undefined ? [] : [one.pathFolder]));
-  const env = { ...baseEnv([...folders, BASE_PATH].join(":")), ...recipe.env };
-  if (setup.commands.length === 0) return { layers, binds, env, seal: recipe.baseCommit };
+  const env = baseEnv(recipe, [...folders, BASE_PATH].join(":"));
+  const { baseCommit } = recipe;
+  if (setup.commands.length === 0) return { layers, binds, env, baseCommit, seal: baseCommit };
 
   const target = join(site.folder, "set-up");
   const network = setup.network ? "host" : "none";
@@ -56,13 +56,10 @@ async function makeByCommands(means: Means, recipe: Recipe, site: SiteWithClone,
     setup.network && means.pip !== undefined ? await pipAccess(means.pip, means.packageIndex, watch.signal) : undefined;
   const spec = { rootfs: recipe.rootfs, layers, workdir: recipe.workdir, network, target } as const;
   const access = { binds: [...binds, ...(pip?.binds ?? [])], env: { ...env, ...pip?.env } };
-  let sealed = recipe.baseCommit;
+  let sealed = baseCommit;
   await build(means.workshop, { ...spec, ...access }, watch, async (builder) => {
-    for (const [index, command] of setup.commands.entries()) {
-      watch.report({ stage: "setup", message: command.slice(0, 200), fraction: index / setup.commands.length });
-      await builder.run("setup", command);
-    }
-    sealed = await sealIn(builder, recipe.baseCommit, watch);
+    await runSetup(builder, setup.commands, watch);
+    sealed = await sealIn(builder, { baseCommit, foreign: false }, watch);
   });
-  return { layers: [...layers, target], binds, env, seal: sealed };
+  return { layers: [...layers, target], binds, env, baseCommit, seal: sealed };
 }

@@ -14,8 +14,8 @@ import { interpreterIdentity } from "./interpreter-layer.ts";
 import { findInterpreters, type Interpreter, type InterpreterPlaces } from "./interpreters.ts";
 import type { Means } from "./layers.ts";
 import { makeEnvironment } from "./make.ts";
-import { BaseCommits, type Recipe, withoutImage } from "./recipe.ts";
-import { findRepository, identifyRepository } from "./repository.ts";
+import { BaseCommits, type Recipe, withImage } from "./recipe.ts";
+import { findRepository, identifyRepository, type Source } from "./repository.ts";
 import { type Missing, resolveRequirements, type Toolchain } from "./requirements.ts";
 import { TESTBED } from "./swebench/inside.ts";
 import { type PackageIndex, type PipAccess, pipAccess } from "./swebench/package-index.ts";
@@ -60,6 +60,8 @@ export class Environments {
   #interpreters: Promise<readonly Interpreter[]> | undefined;
   #pip: Promise<string | undefined> | undefined;
   readonly #pythons = new Pythons();
+  /** By the environment that is being made on it. */
+  readonly #imagesInUse = new Map<string, string>();
 
   constructor(options: EnvironmentsOptions) {
     this.#options = options;
@@ -73,7 +75,7 @@ export class Environments {
 
   /** The content key of a recipe: see `#keyOf`. */
   async key(wanted: EnvironmentRecipe, waiter: Waiter = {}): Promise<string> {
-    return this.#keyOf(await this.#baseCommits.fix(withoutImage(wanted), waiter.signal), waiter);
+    return this.#keyOf(await this.#settle(wanted, waiter), waiter);
   }
 
   /**
@@ -81,7 +83,7 @@ export class Environments {
    * takes to read its constants.
    */
   async #keyOf(recipe: Recipe, waiter: Waiter): Promise<string> {
-    const { rootfs, repository, ...rest } = recipe;
+    const { rootfs, repository, image: _, ...rest } = recipe;
     const [digest, identity, toolchains] = await Promise.all([
       this.#digests.ofRootfs(rootfs),
       identifyRepository(repository, this.#digests),
@@ -98,7 +100,7 @@ export class Environments {
    * failure is shared by those who wait, leaves nothing and is not remembered. Cancelling ends this caller's waiting; the making ends when nobody waits.
    */
   async prepare(wanted: EnvironmentRecipe, waiter: Waiter = {}): Promise<Environment> {
-    const recipe = await this.#baseCommits.fix(withoutImage(wanted), waiter.signal);
+    const recipe = await this.#settle(wanted, waiter);
     const key = await this.#keyOf(recipe, waiter);
     // What is remembered may have been removed by another process, or by hand.
     const ready = this.#shelf.touch(key) ? await this.find(key) : undefined;
@@ -111,6 +113,11 @@ export class Environments {
     const environment = await this.#load(key);
     if (environment) return environment;
     throw new SandlotError("sandbox", `environment ${key} was published and is gone: was the state folder cleaned?`);
+  }
+
+  async #settle(wanted: EnvironmentRecipe, waiter: Waiter): Promise<Recipe> {
+    const recipe = await withImage(wanted, this.#options.backend.images, waiter);
+    return this.#baseCommits.fix(recipe, waiter.signal);
   }
 
   /** An environment by its key, for a server that starts again; undefined when it is not on disk. */
@@ -137,6 +144,8 @@ export class Environments {
     return collect({
       environments: this.#shelf,
       layers: this.#layers,
+      images: this.#options.backend.images?.kept,
+      imagesInUse: this.#imagesInUse.values(),
       maxBytes,
       graceMs: this.#options.graceMs ?? GRACE_MS,
       forget,
@@ -152,19 +161,31 @@ export class Environments {
 
   /** What this host lacks to prepare a recipe; empty when nothing is known to be missing. Prepares and installs nothing. */
   async missingRequirements(wanted: EnvironmentRecipe): Promise<readonly Missing[]> {
-    if (wanted.rootfs.type === "image")
-      return [{ name: "images", message: `no backend here has images: ${wanted.rootfs.ref}` }];
-    const recipe = withoutImage(wanted);
-    const { missing } = await this.#resolve(recipe);
-    const repository = await findRepository(recipe.repository, this.#options.repositories).then(
+    const { rootfs, setup } = wanted;
+    if (rootfs.type === "image") return this.#missingImage(rootfs.ref, wanted);
+    const { missing } = await this.#resolve({ ...wanted, rootfs });
+    const repository = await this.#missingRepository(wanted);
+    const swebench =
+      setup.type === "swebench" && (await this.#findPip()) === undefined ? [{ name: "pip", message: NO_PIP }] : [];
+    return [...missing, ...repository, ...swebench];
+  }
+
+  async #missingImage(ref: string, wanted: EnvironmentRecipe): Promise<readonly Missing[]> {
+    const { images } = this.#options.backend;
+    const lack = images === undefined ? `no backend here has images: ${ref}` : await images.lack?.(ref);
+    return lack === undefined ? this.#missingRepository(wanted) : [{ name: "images", message: lack }];
+  }
+
+  #missingRepository({ repository }: EnvironmentRecipe): Promise<readonly Missing[]> {
+    return this.#findRepository(repository).then(
       () => [],
       (error: unknown) => [{ name: "repository", message: error instanceof Error ? error.message : String(error) }],
     );
-    const swebench =
-      recipe.setup.type === "swebench" && (await this.#findPip()) === undefined
-        ? [{ name: "pip", message: NO_PIP }]
-        : [];
-    return [...missing, ...repository, ...swebench];
+  }
+
+  /** Undefined for one that lies in the image. */
+  async #findRepository(repository: EnvironmentRecipe["repository"]): Promise<Source | undefined> {
+    return repository.type === "image" ? undefined : findRepository(repository, this.#options.repositories);
   }
 
   /** How this host's own pip reaches its package index, for a sandbox with network; without a pip the index is the public one. */
@@ -180,6 +201,7 @@ export class Environments {
       throw new SandlotError("task", `this host cannot play the task: ${message}`, { field: "environment.requires" });
     }
     const started = performance.now();
+    if (recipe.rootfs.type === "image") this.#imagesInUse.set(key, recipe.rootfs.digest);
     const pins: AsyncDisposable[] = [];
     try {
       const rootfsDigest = await this.#digests.ofRootfs(recipe.rootfs);
@@ -191,7 +213,7 @@ export class Environments {
         ...built,
         layers: built.layers.map((layer) => layer.replace(place.folder, place.final)),
         workdir: recipe.workdir,
-        baseCommit: recipe.baseCommit,
+        ...(recipe.image?.user && { user: recipe.image.user }),
         preparedMs: Math.round(performance.now() - started),
       };
       await writeFile(join(place.folder, FILE), `${JSON.stringify(environment, null, 2)}\n`);
@@ -200,12 +222,13 @@ export class Environments {
       this.#interpreters = undefined;
       throw error;
     } finally {
+      this.#imagesInUse.delete(key);
       await Promise.all(pins.map((pin) => pin[Symbol.asyncDispose]()));
     }
   }
 
   async #means(recipe: Recipe): Promise<Means> {
-    const { backend, limits, newId, stepTimeoutMs, hostPath, packageIndex, repositories } = this.#options;
+    const { backend, limits, newId, stepTimeoutMs, hostPath, packageIndex } = this.#options;
     return {
       workshop: { backend, limits, newId, stepTimeoutMs },
       git: this.#git,
@@ -213,7 +236,7 @@ export class Environments {
       tools: this.#tools,
       interpreters: await this.#findInterpreters(),
       pip: await this.#findPip(),
-      source: await findRepository(recipe.repository, repositories),
+      source: await this.#findRepository(recipe.repository),
       hostPath,
       packageIndex,
     };

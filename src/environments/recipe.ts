@@ -2,25 +2,57 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SandlotError } from "../errors.ts";
-import type { Rootfs } from "../sandbox/sandbox.ts";
+import type { Image, Images, ImageWatch, Rootfs } from "../sandbox/sandbox.ts";
+import type { Waiter } from "../shelf/flight.ts";
 import type { EnvironmentRecipe } from "../tasks/task.ts";
 import type { Digests } from "./digests.ts";
 import type { Git } from "./git.ts";
 import { findRepository, identifyRepository, openSource, type Repository } from "./repository.ts";
 
-/** A recipe that is followed on this host: no image, and the base commit by its id. */
-export interface Recipe extends Omit<EnvironmentRecipe, "rootfs" | "repository"> {
+/** A recipe that is followed: its image, where it has one, by the digest, and the base commit of a repository on this host by its id. */
+export interface Recipe extends Omit<EnvironmentRecipe, "rootfs"> {
   readonly rootfs: Rootfs;
-  readonly repository: Repository;
+  /** What the image says of those who run in it. */
+  readonly image?: Image;
 }
 
-/** Fault `unsupported` for an image, which no backend that is built here can have. */
-export function withoutImage({ rootfs, repository, ...rest }: EnvironmentRecipe): Recipe {
-  if (rootfs.type !== "image" && repository.type !== "image") return { ...rest, rootfs, repository };
-  const image = rootfs.type === "image" ? rootfs.ref : "the image that holds its repository";
-  throw new SandlotError("unsupported", `the environment needs the capability images for ${image}`, {
-    field: "environment.rootfs",
-    knob: "backend",
+/** Makes the image of a recipe available. Fault `unsupported` where the backend has no images; faults of `Images.resolve`. */
+export async function withImage(
+  wanted: EnvironmentRecipe,
+  images: Images | undefined,
+  waiter: Waiter,
+): Promise<Recipe> {
+  const { rootfs, workdir } = wanted;
+  if (rootfs.type !== "image") {
+    if (workdir === "") throw new SandlotError("task", "workdir: expected an absolute path", WORKDIR);
+    return { ...wanted, rootfs };
+  }
+  if (images === undefined) {
+    throw new SandlotError("unsupported", `the environment needs the capability images for ${rootfs.ref}`, {
+      field: "environment.rootfs",
+      knob: "backend",
+    });
+  }
+  const signal = waiter.signal ?? new AbortController().signal;
+  const report: ImageWatch["report"] = (progress) => waiter.onProgress?.({ stage: "image", ...progress });
+  const image = await images.resolve(rootfs.ref, { signal, report }).catch((error: unknown) => {
+    throw rootfs.context === "" ? error : unbuilt(rootfs, error);
+  });
+  const inside = workdir || image.workdir;
+  if (!/^\/[^/]/.test(inside))
+    throw new SandlotError("task", `the image ${rootfs.ref} has no workdir of its own`, WORKDIR);
+  return { ...wanted, workdir: inside, rootfs: { type: "image", ref: rootfs.ref, digest: image.digest }, image };
+}
+
+const WORKDIR = { field: "environment.workdir" } as const;
+
+/** Nothing here builds images: the family's own tool does. */
+function unbuilt({ ref, context }: { readonly ref: string; readonly context: string }, cause: unknown): unknown {
+  if (!(cause instanceof SandlotError) || cause.fault === "sandbox") return cause;
+  const how = `build it, for example by docker build -t ${ref} ${context}`;
+  return new SandlotError(cause.fault, `${cause.message}. It is made from ${context}: ${how}`, {
+    ...cause.facts,
+    cause,
   });
 }
 
@@ -41,8 +73,10 @@ export class BaseCommits {
 
   /** The same recipe with the base commit as an id. Fault `task`: the repository lacks it. */
   async fix(recipe: Recipe, signal?: AbortSignal): Promise<Recipe> {
-    if (!recipe.baseCommit.startsWith("refs/")) return recipe;
-    return { ...recipe, baseCommit: await this.#find(recipe.repository, recipe.baseCommit, signal) };
+    const { repository, baseCommit } = recipe;
+    // What an image has is looked up in it, when the environment is made: its digest decides.
+    if (/^[0-9a-f]{40}$/.test(baseCommit) || repository.type === "image") return recipe;
+    return { ...recipe, baseCommit: await this.#find(repository, baseCommit, signal) };
   }
 
   async #find(repository: Repository, revision: string, signal?: AbortSignal): Promise<string> {

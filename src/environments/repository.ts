@@ -38,7 +38,11 @@ export async function findRepository(repository: Repository, folders: readonly s
 }
 
 /** What of the repository decides the content, besides the base commit. */
-export async function identifyRepository(repository: Repository, digests: Digests): Promise<string> {
+export async function identifyRepository(
+  repository: EnvironmentRecipe["repository"],
+  digests: Digests,
+): Promise<string> {
+  if (repository.type === "image") return "image";
   if (repository.type === "name") return `name ${repository.name}`;
   if (repository.type === "path") return `path ${realPath(repository.path)}`;
   return `stream ${(await digests.of(repository.path)) ?? "absent"}`;

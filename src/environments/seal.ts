@@ -13,12 +13,19 @@ export interface Repo {
   exclude(lines: readonly string[]): Promise<void>;
 }
 
+/** What the seal stands on. */
+export interface Sealing {
+  readonly baseCommit: string;
+  /** Its objects are packed by somebody else: what is not reached can lie in the same pack. */
+  readonly foreign: boolean;
+}
+
 /**
  * Commits what set-up changed in tracked files on top of the base commit, as branch `main`, under an id that only the content
  * decides; files that set-up made and the ignore rules do not cover are added to the repository's own excludes. Returns the
  * seal: the base commit itself when no tracked file changed. Asserts what `assertSealed` asserts.
  */
-export async function seal(repo: Repo, baseCommit: string): Promise<string> {
+export async function seal(repo: Repo, { baseCommit, foreign }: Sealing): Promise<string> {
   const git = async (args: readonly string[], env?: Readonly<Record<string, string>>): Promise<string> => {
     const outcome = await repo.git(args, env);
     if (outcome.exitCode === 0) return outcome.stdout.trimEnd();
@@ -33,7 +40,7 @@ export async function seal(repo: Repo, baseCommit: string): Promise<string> {
   const base = await git(["rev-parse", `${baseCommit}^{tree}`]);
   const commit = tree === base ? baseCommit : await commitTree(git, tree, baseCommit);
   await git(["update-ref", "--no-deref", "refs/heads/main", commit]);
-  await forget(repo);
+  await forget(repo, foreign);
   await repo.exclude(untracked(await git(["status", "--porcelain", "-z", "--untracked-files=normal"])));
   await assertSealed(repo, commit);
   return commit;
@@ -72,8 +79,9 @@ async function commitTree(git: Run, tree: string, parent: string): Promise<strin
 }
 
 /** What set-up commands may have left besides the work tree: branches, remotes, logs, loose objects. */
-async function forget(repo: Repo): Promise<void> {
+async function forget(repo: Repo, foreign: boolean): Promise<void> {
   await repo.sh(FORGET, []);
+  if (foreign) await repo.sh(REPACK, []);
 }
 
 function untracked(status: string): readonly string[] {
@@ -87,6 +95,13 @@ for tag in $(git tag --no-merged HEAD); do git tag -d "$tag" >/dev/null; done
 for remote in $(git remote); do git remote remove "$remote"; done
 rm -rf .git/logs .git/FETCH_HEAD .git/ORIG_HEAD .git/MERGE_HEAD .git/objects/info/alternates
 git prune --expire=now
+true
+`;
+
+const REPACK = `
+git repack -a -d -q
+git prune --expire=now
+git pack-refs --all
 true
 `;
 

@@ -21,9 +21,10 @@ export async function inFreshSandbox<T>(
   { source, environment, newId, limits, signal }: FreshOptions,
   work: (sandbox: Sandbox, sandboxMs: number) => Promise<T>,
 ): Promise<T> {
-  const { rootfs, layers, binds, workdir, env } = environment;
+  const { rootfs, layers, binds, workdir, env, user } = environment;
   const started = performance.now();
-  const spec = { id: newId(), rootfs, layers, binds, views: [], workdir, env, limits, network: "none" } as const;
+  const where = { rootfs, layers, binds, views: [], workdir, env, ...(user !== undefined && { user }) };
+  const spec = { id: newId(), ...where, limits, network: "none" } as const;
   const sandbox = await source.obtain(spec, signal);
   try {
     return await work(sandbox, performance.now() - started);

@@ -32,6 +32,8 @@ export interface Provenance {
   readonly logSha256: string;
   readonly backend: string;
   readonly serverVersion: string;
+  /** Of the image that the environment stands on; absent where it stands on none. */
+  readonly imageDigest?: string;
 }
 
 /** Where the time of a grade went; its sum is the whole. */

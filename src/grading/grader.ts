@@ -232,6 +232,7 @@ export class Grader {
         logSha256: log?.logSha256 ?? "",
         backend: this.#options.backend.name,
         serverVersion: this.#options.serverVersion,
+        ...(environment.rootfs.type === "image" && { imageDigest: environment.rootfs.digest }),
       },
       timings: timingsOf(request, finding),
     };

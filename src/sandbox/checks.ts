@@ -30,8 +30,7 @@ export function checkSpec(spec: SandboxSpec): void {
   }
 }
 
-export function checkView({ of, at, within }: View): void {
-  if (within !== undefined) checkPath("views.within", within);
+export function checkView({ of, at }: View): void {
   if (!ID.test(of)) wrong("views.of", "a sandbox's id", of);
   checkMountPoint("views.at", at);
 }

@@ -14,7 +14,9 @@ export function hostPaths({ environment, grader }: Task, harness: string | undef
 
 function pathsOf({ repository, rootfs }: EnvironmentRecipe): string[] {
   const paths = [...("path" in repository ? [repository.path] : []), ...("path" in rootfs ? [rootfs.path] : [])];
-  return "context" in rootfs && rootfs.context !== "" ? [...paths, rootfs.context] : paths;
+  if (rootfs.type !== "image") return paths;
+  const image = /^(?:docker-archive|oci):/.test(rootfs.ref) ? [rootfs.ref] : [];
+  return [...paths, ...image, ...(rootfs.context === "" ? [] : [rootfs.context])];
 }
 
 function isWithin(path: string, folder: string): boolean {

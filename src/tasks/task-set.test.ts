@@ -71,7 +71,7 @@ describe("a JSON-lines file of tasks", () => {
   it("tells the nested field of our own schema", async () => {
     const environment = { repository: { type: "ftp", path: "x" }, baseCommit: "abc" };
     expect((await refusal(line(someTask({ environment })))).join("\n")).toContain(
-      'bad.jsonl:1: environment.baseCommit: expected a full commit id, 40 hex digits, or refs/heads/NAME or refs/tags/NAME, got "abc"',
+      'bad.jsonl:1: environment.baseCommit: expected a full commit id, 40 hex digits, or refs/heads/NAME, refs/tags/NAME or HEAD, got "abc"',
     );
     expect((await refusal(line(someTask({ environment })))).join("\n")).toContain("environment.repository");
   });

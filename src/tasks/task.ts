@@ -12,12 +12,12 @@ export const CommitId = z.string().regex(/^[0-9a-f]{40}$/, "expected a full comm
 export const TaskId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected 1 to 128 letters, digits, dots, dashes and underscores");
-/** A commit by its id, or by a branch or tag that is looked up when the environment is prepared. */
+/** A commit by its id, or by a branch or tag, or as what is checked out, which is looked up when the environment is prepared. */
 export const BaseCommit = z
   .string()
   .regex(
-    /^(?:[0-9a-f]{40}|refs\/(?:heads|tags)\/[\w./+-]+(?:~\d{1,3})?)$/,
-    "expected a full commit id, 40 hex digits, or refs/heads/NAME or refs/tags/NAME",
+    /^(?:[0-9a-f]{40}|HEAD|refs\/(?:heads|tags)\/[\w./+-]+(?:~\d{1,3})?)$/,
+    "expected a full commit id, 40 hex digits, or refs/heads/NAME, refs/tags/NAME or HEAD",
   );
 /** A name of the parser table. */
 export const ParserName = z.string().refine((name) => PARSERS.has(name), "expected the name of a known log parser");
@@ -72,7 +72,7 @@ export const EnvironmentRecipe = z.strictObject({
   baseCommit: BaseCommit,
   workdir: z
     .string()
-    .regex(/^\/[\w./-]+$/, "expected an absolute path")
+    .regex(/^(?:\/[\w./-]+)?$/, "expected an absolute path, or nothing for that of the image")
     .default("/testbed"),
   /** Programs that must be found on PATH inside, e.g. `python3`, `node`, `cc`. */
   requires: z.array(Program).default([]),

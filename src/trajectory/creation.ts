@@ -92,7 +92,7 @@ export function newSandboxId(instance: string): string {
 
 /** The sandbox of a trajectory, or of anything else that works on an environment. */
 export function specFor(environment: Environment, id: string, limits: TrajectoryLimits): SandboxSpec {
-  const { rootfs, layers, binds, workdir, env } = environment;
+  const { rootfs, layers, binds, workdir, env, user } = environment;
   const { memoryMiB, cpuMilli, pids, diskMiB } = limits;
   return {
     id,
@@ -102,6 +102,7 @@ export function specFor(environment: Environment, id: string, limits: Trajectory
     views: [],
     workdir,
     env,
+    ...(user !== undefined && { user }),
     limits: { memoryMiB, cpuMilli, pids, diskMiB },
     network: "none",
   };

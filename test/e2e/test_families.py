@@ -10,7 +10,7 @@ import families
 import pytest
 import sandlot
 from bundled import applied
-from conftest import ISOLATED, _end_all, _folder, base_config
+from conftest import ISOLATED, PROCESS, _end_all, _folder, base_config
 from server import Server
 from test_hidden import nothing_in, scan, told
 
@@ -97,14 +97,14 @@ def test_a_policy_finds_nothing_of_the_answers_of_any_family_before_during_and_a
     asyncio.run(play())
 
 
-def test_a_row_that_needs_an_image_is_listed_and_refused_at_play_with_the_name_of_what_is_missing(own: Server) -> None:
+def test_a_row_that_needs_an_image_is_refused_by_a_backend_without_images_with_the_name_of_what_is_missing(own: Server) -> None:
     rows = [{name: value for name, value in (one.row or {}).items() if name not in families.LOCAL} for one in families.ALL if one.row]
     rows = [row for row in rows if row.get("instance_id") != "family-swe-bench-classic"]
     path = own.folder / "images.jsonl"
     own.folder.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     own.tasks = [path]
-    own.config += "tasks: { bundled: false }\n"
+    own.config = PROCESS + "tasks: { bundled: false }\n"
     own.start()
 
     async def play() -> None:

@@ -53,20 +53,74 @@ export function writeLayout(path: string, tag: string, parts: ImageParts): strin
   });
 }
 
+/** What an image needs for repositories to be taken over, and submissions to be read. */
+export const GIT_PROGRAMS = [
+  ...[
+    "bash",
+    "sh",
+    "git",
+    "cat",
+    "cp",
+    "chmod",
+    "cut",
+    "date",
+    "dd",
+    "dirname",
+    "env",
+    "find",
+    "grep",
+    "head",
+    "id",
+    "install",
+  ],
+  ...[
+    "ln",
+    "ls",
+    "mkdir",
+    "mv",
+    "printf",
+    "pwd",
+    "readlink",
+    "rm",
+    "sed",
+    "sort",
+    "stat",
+    "tail",
+    "tar",
+    "test",
+    "touch",
+  ],
+  ...[
+    "tr",
+    "true",
+    "uniq",
+    "wc",
+    "xargs",
+    "mktemp",
+    "patch",
+    "seq",
+    "sleep",
+    "basename",
+    "expr",
+    "tee",
+    "comm",
+    "diff",
+  ],
+  "/usr/lib/git-core/git-sh-setup",
+];
+
 /** Copies programs of this host with the libraries that they load into a tree, each at its own path. */
 export function copyPrograms(tree: string, programs: readonly string[]): void {
-  for (const name of programs) {
-    const program = name.startsWith("/")
-      ? name
-      : execFileSync("sh", ["-c", `command -v ${name}`])
-          .toString()
-          .trim();
-    const told = execFileSync("sh", ["-c", `ldd ${program} 2>/dev/null || true`]).toString();
-    const libraries = [...told.matchAll(/(\/\S+) \(0x/g)].map(([, path = ""]) => path);
-    mkdirSync(tree, { recursive: true });
-    execFileSync("cp", ["-L", "--parents", "--", program, ...libraries, tree]);
-  }
+  mkdirSync(tree, { recursive: true });
+  execFileSync("bash", ["-euo", "pipefail", "-c", COPY, "bash", tree, ...programs]);
 }
+
+const COPY = `
+tree=$1; shift
+paths=(); for name; do case $name in /*) paths+=("$name");; *) paths+=("$(type -P "$name")");; esac; done
+libraries=$(ldd "\${paths[@]}" 2>/dev/null | grep -oE '/[^ :]+ \\(0x' | cut -d' ' -f1 | sort -u || true)
+cp -L --parents -- "\${paths[@]}" $libraries "$tree"
+`;
 
 function inScratch<T>(path: string, work: (folder: string) => T): T {
   mkdirSync(dirname(path), { recursive: true });

@@ -1,7 +1,6 @@
 import type { OpenBackendOptions } from "../../src/sandbox/open.ts";
 import type { Backend } from "../../src/sandbox/sandbox.ts";
 import type { Topic } from "../contract/behaviours/table.ts";
-import { e2bVariant } from "./e2b-variant.ts";
 import { startDockerd } from "./engine.ts";
 import { engineVariant } from "./engine-variant.ts";
 import { hostVariant } from "./host-variant.ts";
@@ -64,5 +63,4 @@ export const VARIANTS: readonly Variant[] = [
   ),
   hostVariant("process", { type: "process" }),
   engineVariant("docker", { backend: "docker", start: () => startDockerd({ liveRestore: true }) }),
-  e2bVariant("e2b, test server"),
 ];

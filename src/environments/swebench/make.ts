@@ -6,8 +6,8 @@ import { interpreterIdentity } from "../interpreter-layer.ts";
 import { type Interpreter, isSystem } from "../interpreters.ts";
 import {
   type Built,
-  baseEnv,
   checkoutLayer,
+  hostEnv,
   interpreterLayer,
   type Means,
   type SiteWithClone,
@@ -63,7 +63,14 @@ export async function makeSwebench(means: Means, recipe: Recipe, site: SiteWithC
   const sealed = await install(means, order, { layers, target }, watch);
   const binds = site.toolchains.flatMap((one): readonly Bind[] => (one.bind ? [one.bind] : []));
   const locales = localeLines(spec).length > 0 ? { LOCPATH: LOCALES } : {};
-  return { layers: [...layers, target], binds, env: { ...runEnv(), ...locales, ...recipe.env }, seal: sealed };
+  const { baseCommit } = recipe;
+  return {
+    layers: [...layers, target],
+    binds,
+    env: { ...runEnv(), ...locales, ...recipe.env },
+    baseCommit,
+    seal: sealed,
+  };
 }
 
 interface Order {
@@ -78,7 +85,7 @@ interface Order {
 /** As \`conda activate testbed\` leaves it, without an index. */
 function runEnv(): Record<string, string> {
   const activated = { CONDA_DEFAULT_ENV: "testbed", CONDA_PREFIX: TESTBED };
-  return { ...baseEnv(`${TESTBED}/bin:${BASE_PATH}`), ...activated, ...OFFLINE };
+  return { ...hostEnv(`${TESTBED}/bin:${BASE_PATH}`), ...activated, ...OFFLINE };
 }
 
 function buildEnv(pip: PipAccess): Record<string, string> {
@@ -89,7 +96,7 @@ function buildEnv(pip: PipAccess): Record<string, string> {
     PIP_NO_INPUT: "1",
   };
   const activated = { CONDA_DEFAULT_ENV: "testbed", CONDA_PREFIX: TESTBED };
-  return { ...baseEnv(`${SHIMS}:${TESTBED}/bin:${BASE_PATH}`), ...activated, ...quiet, ...pip.env };
+  return { ...hostEnv(`${SHIMS}:${TESTBED}/bin:${BASE_PATH}`), ...activated, ...quiet, ...pip.env };
 }
 
 const SHIMS = "/tmp/sandlot-shims";
@@ -208,7 +215,7 @@ async function install(
     const again = await builder.succeeds("setup", within(spec.install), OFFLINE);
     if (!again) builder.note("setup", "the project cannot be installed again without an index");
     await builder.run("setup", CLEAN);
-    sealed = await sealIn(builder, baseCommit, watch);
+    sealed = await sealIn(builder, { baseCommit, foreign: false }, watch);
   });
   return sealed;
 }

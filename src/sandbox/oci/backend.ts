@@ -29,7 +29,7 @@ type Disk = "folder" | "image";
 /** Sandboxes by an OCI runtime on overlayfs. Made by `openOci`. */
 export class OciBackend implements BareBackend {
   readonly name = "oci";
-  readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true, images: false };
+  readonly capabilities: Capabilities;
   readonly lacks: Lacks;
   readonly enforced: Enforced;
   readonly images?: OciImages;
@@ -47,6 +47,7 @@ export class OciBackend implements BareBackend {
     this.#ground = ground;
     this.#disk = disk;
     this.#watch = new DiskWatch(ground.launcher);
+    this.capabilities = { isolation: true, snapshot: false, network: true, images: !ground.rootless };
     this.#memoryWatch = ground.rootless ? new MemoryWatch() : undefined;
     this.enforced = enforcedBy(ground, disk);
     this.lacks = lackedBy(ground);

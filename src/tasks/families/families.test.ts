@@ -256,8 +256,11 @@ describe("a row of SWE-bench-Live", () => {
 });
 
 describe("a row of SWE-bench Pro", () => {
-  it("is run by its entry script, the tests checked out by the last line of the row's commands", () => {
-    const { grader, instruction, environment } = read("swe-bench-pro", {}, { harness: "/pro" });
+  it("is run by its entry script; its tests come out of its patch, or without one by the last line of its commands", () => {
+    const fromPatch = linesOf(read("swe-bench-pro", {}, { harness: "/pro" }).grader.script);
+    expect(fromPatch).toContain("git apply -v - <<'EOF_OF_TESTS'");
+    expect(fromPatch).not.toContain("git checkout 1a2b -- test/a.js");
+    const { grader, instruction, environment } = read("swe-bench-pro", { test_patch: null }, { harness: "/pro" });
     expect(environment).toMatchObject({ workdir: "/app", rootfs: { ref: "jefzda/sweap-images:acme.tool-1a2b" } });
     expect(instruction).toBe("It is broken.\n\nRequirements:\n- Be quick.\n\nNew interfaces introduced:\nNone.");
     expect(grader).toMatchObject({

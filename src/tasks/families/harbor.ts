@@ -131,7 +131,7 @@ function imageOf(name: string | null | undefined, context: string, id: string, w
   return {
     rootfs: { type: "image", ...from },
     repository: { type: "image" },
-    baseCommit: "refs/heads/main",
+    baseCommit: "HEAD",
     workdir,
     history: "none",
   } as const;

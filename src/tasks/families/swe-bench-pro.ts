@@ -9,7 +9,7 @@ import { patchedFiles } from "./test-patch.ts";
 
 /**
  * Rows of SWE-bench Pro. How tests are run and read is not in the rows but in `run_scripts/` of its public repository, a copy of which is the set's harness. The last line of
- * `before_repo_set_cmd` brings the tests out of the commit that has them, which is in the image; a local clone gets them from the row's patch.
+ * `before_repo_set_cmd` brings the tests out of the commit that has them, which no sealed repository has: they come from the row's patch.
  */
 export const sweBenchPro: RowReader = {
   family: "swe-bench-pro",
@@ -73,7 +73,7 @@ function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
       rule: "swe-bench-pro@ca10a60",
       apply: "swe-bench-pro",
       parser: "json_tests",
-      script: script(row, needs === undefined),
+      script: script(row, needs === undefined || Boolean(row.test_patch)),
       ...("grader" in scripts ? scripts.grader : {}),
       results: ["/workspace/stdout.log", "/workspace/stderr.log"],
       failToPass: row.fail_to_pass,
@@ -112,7 +112,7 @@ function scriptsOf({ instance_id, run_script, parser_script }: Row, { harness = 
 }
 
 /** `create_entryscript` without its last line: the parser runs elsewhere. */
-function script(row: Row, local: boolean): string {
+function script(row: Row, fromPatch: boolean): string {
   const tests = row.selected_test_files_to_run.join(",");
   const bring = row.before_repo_set_cmd.trim().split("\n").at(-1) ?? "";
   return `${[
@@ -120,7 +120,7 @@ function script(row: Row, local: boolean): string {
     `git reset --hard ${row.base_commit}`,
     `git checkout ${row.base_commit}`,
     "git apply -v /workspace/patch.diff",
-    ...(local ? testsFromPatch(row) : [bring]),
+    ...(fromPatch ? testsFromPatch(row) : [bring]),
     `bash /workspace/run_script.sh ${tests} > /workspace/stdout.log 2> /workspace/stderr.log`,
   ].join("\n")}\n`;
 }

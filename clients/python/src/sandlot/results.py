@@ -90,6 +90,7 @@ class Provenance:
     log_sha256: str
     backend: str
     server_version: str
+    image_digest: str = ""
 
 
 @dataclass(frozen=True)

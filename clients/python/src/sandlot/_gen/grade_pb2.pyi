@@ -118,7 +118,7 @@ class TestCount(_message.Message):
     def __init__(self, passed: _Optional[int] = ..., failed: _Optional[int] = ..., passed_names: _Optional[_Iterable[str]] = ..., failed_names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("environment_digest", "base_commit", "seal", "rule", "parser", "patch_sha256", "log_sha256", "backend", "server_version")
+    __slots__ = ("environment_digest", "base_commit", "seal", "rule", "parser", "patch_sha256", "log_sha256", "backend", "server_version", "image_digest")
     ENVIRONMENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     BASE_COMMIT_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +128,7 @@ class Provenance(_message.Message):
     LOG_SHA256_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     environment_digest: str
     base_commit: str
     seal: str
@@ -137,7 +138,8 @@ class Provenance(_message.Message):
     log_sha256: str
     backend: str
     server_version: str
-    def __init__(self, environment_digest: _Optional[str] = ..., base_commit: _Optional[str] = ..., seal: _Optional[str] = ..., rule: _Optional[str] = ..., parser: _Optional[str] = ..., patch_sha256: _Optional[str] = ..., log_sha256: _Optional[str] = ..., backend: _Optional[str] = ..., server_version: _Optional[str] = ...) -> None: ...
+    image_digest: str
+    def __init__(self, environment_digest: _Optional[str] = ..., base_commit: _Optional[str] = ..., seal: _Optional[str] = ..., rule: _Optional[str] = ..., parser: _Optional[str] = ..., patch_sha256: _Optional[str] = ..., log_sha256: _Optional[str] = ..., backend: _Optional[str] = ..., server_version: _Optional[str] = ..., image_digest: _Optional[str] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("queued_ms", "prepare_ms", "sandbox_ms", "command_ms", "grade_ms", "server_ms", "submission_ms", "tests_ms", "verdict_ms")
