@@ -35,7 +35,8 @@ export async function startPodman(): Promise<TestEngine> {
   const engine = new Daemon(folder, [
     "podman",
     ...["--root", at("data"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--cgroup-manager", "cgroupfs"],
-    ...["--events-backend", "none", "system", "service", "--time", "0", `unix://${at("sock")}`],
+    // crun refuses hosts on which both versions of control groups are mounted.
+    ...["--runtime", "/usr/sbin/runc", "--events-backend", "none", "system", "service", "--time", "0", `unix://${at("sock")}`],
   ]);
   await engine.start();
   return engine;

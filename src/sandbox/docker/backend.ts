@@ -15,7 +15,7 @@ import { secretBytes } from "../runner/byte-stream.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import type { Bind, Capabilities, Enforced, SandboxSpec, View } from "../sandbox.ts";
 import { Turnstile } from "../turnstile.ts";
-import { containerOptions, LABEL } from "./container.ts";
+import { containerOptions, LABEL, type Ulimit } from "./container.ts";
 import { containerDial } from "./dial.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
@@ -39,6 +39,7 @@ export interface Site {
   readonly hide: readonly string[];
   readonly runtime: string;
   readonly cgroups: Cgroups | undefined;
+  readonly ulimits: readonly Ulimit[];
   readonly enforced: Enforced;
   readonly lacks: Lacks;
 }
@@ -157,12 +158,12 @@ export class DockerBackend implements BareBackend {
   }
 
   async #make(spec: SandboxSpec, ground: Ground, signal: AbortSignal | undefined): Promise<DockerSandbox> {
-    const { engine, instance, runnerPath, local, runtime, enforced } = this.#site;
+    const { engine, instance, runnerPath, local, runtime, enforced, ulimits } = this.#site;
     signal?.throwIfAborted();
     const record: DockerRecord = { version: 1, spec, secret: randomBytes(secretBytes).toString("hex") };
     writeRecord(this.#recordPath(spec.id), record);
     const options = containerOptions({
-      ...{ spec, instance, runtime, image: ground.image, binds: ground.binds },
+      ...{ spec, instance, runtime, ulimits, image: ground.image, binds: ground.binds },
       masked: this.#masked(ground.binds, spec.binds),
       runnerPath: local ? runnerPath : undefined,
       diskQuota: enforced.diskMiB === "HARD",

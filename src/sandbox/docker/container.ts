@@ -22,6 +22,13 @@ export interface ContainerParts {
   /** Whether the engine keeps a limit on disk. */
   readonly diskQuota: boolean;
   readonly cpus: boolean;
+  readonly ulimits: readonly Ulimit[];
+}
+
+export interface Ulimit {
+  readonly Name: string;
+  readonly Soft: number;
+  readonly Hard: number;
 }
 
 /** A container whose first process is the runner, on a byte stream. */
@@ -48,7 +55,7 @@ export function containerOptions(parts: ContainerParts): ContainerCreateOptions 
       ...(parts.cpus && { CpuPeriod: 100_000, CpuQuota: Math.max(1_000, spec.limits.cpuMilli * 100) }),
       ...{ CapDrop: ["ALL"], CapAdd: [...CAPABILITIES], SecurityOpt: ["no-new-privileges"], Privileged: false },
       ...{ IpcMode: "private", UTSMode: "", Init: false },
-      Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }],
+      Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }, ...parts.ulimits],
       ShmSize: Math.max(1, Math.min(64, Math.floor(spec.limits.memoryMiB / 4))) * 1_048_576,
       LogConfig: { Type: "none", Config: {} },
       RestartPolicy: { Name: "no" },

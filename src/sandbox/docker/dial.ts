@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Container } from "dockerode";
 import { SandlotError } from "../../errors.ts";
@@ -6,6 +5,7 @@ import { byteStreamDial } from "../runner/byte-stream.ts";
 import { type Dial, RunnerGone, type Stream } from "../runner/line.ts";
 import { Attached } from "./attached.ts";
 import { type Engine, EngineUnreachable, statusOf } from "./engine.ts";
+import { upgrade } from "./upgrade.ts";
 
 /** How long an engine may be away, as in a restart, before calls that wait for a sandbox fail. */
 const ENGINE_MS = 60_000;
@@ -48,7 +48,9 @@ async function stateOf(engine: Engine, container: Container): Promise<"running" 
 }
 
 async function attach(engine: Engine, container: Container): Promise<Stream> {
-  const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
-  const socket = await engine.act("attach to a container", () => container.attach(options), { timeoutMs: 30_000 });
-  return new Attached(socket as unknown as Socket); // typed as any stream; an upgraded connection is a socket
+  const path = `/containers/${container.id}/attach?stream=true&stdin=true&stdout=true&stderr=true`;
+  const begin = (signal: AbortSignal) => upgrade(engine.docker, path, signal);
+  const socket = await engine.act("attach to a container", begin, { timeoutMs: 30_000 });
+  if (socket === undefined) throw new Error("a connection was expected");
+  return new Attached(socket);
 }

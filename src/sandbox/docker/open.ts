@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, readFileSync } from "node:fs";
 import { access, mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
@@ -8,6 +8,7 @@ import { openHostRootfs } from "../oci/host-rootfs.ts";
 import type { CommonOptions } from "../options.ts";
 import type { Enforced } from "../sandbox.ts";
 import { DockerBackend, type Site } from "./backend.ts";
+import type { Ulimit } from "./container.ts";
 import { Engine } from "./engine.ts";
 import { EngineImages, type Pull } from "./images.ts";
 import { newId } from "./rootfs.ts";
@@ -62,6 +63,8 @@ export async function openDocker(options: DockerOptions): Promise<DockerBackend>
 /** What the engine says that it can do, taken to be on this host. */
 async function survey(engine: Engine, options: DockerOptions): Promise<Site> {
   const info: Info = await engine.read("say what it is", () => engine.docker.info());
+  const { Components } = await engine.read("say its version", () => engine.docker.version());
+  const isPodman = (Components ?? []).some(({ Name }) => Name.startsWith("Podman"));
   const kept = (can: boolean | undefined) => (can === false ? "NONE" : "HARD");
   const enforced: Enforced = {
     memoryMiB: kept(info.MemoryLimit),
@@ -78,8 +81,22 @@ async function survey(engine: Engine, options: DockerOptions): Promise<Site> {
     rootfs: { hostRootfs, hostImage },
     hide: await realPaths([...options.hide, stateDir]),
     cgroups: detectCgroups(),
-    lacks: lackedBy(info, enforced, runtime),
+    ulimits: ownLimits(isPodman),
+    lacks: lackedBy({ ...info, LiveRestoreEnabled: isPodman || info.LiveRestoreEnabled === true }, enforced, runtime),
   };
+}
+
+/** Said aloud: without the privilege to raise limits an engine does not start a container with its own defaults. Podman has one for processes too. */
+function ownLimits(isPodman: boolean): Ulimit[] {
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  const hard = (name: string): number =>
+    Number(new RegExp(`^${name}\\s+\\S+\\s+(\\d+)`, "m").exec(limits)?.[1] ?? Infinity);
+  const files = Math.min(hard("Max open files"), 1_048_576);
+  const processes = Math.min(hard("Max processes"), 32_768);
+  return [
+    { Name: "nofile", Soft: Math.min(files, 65_536), Hard: files },
+    ...(isPodman ? [{ Name: "nproc", Soft: processes, Hard: processes }] : []),
+  ];
 }
 
 /** The fields that count; engines leave some out. */
@@ -115,7 +132,7 @@ function elsewhere(site: Site): Site {
   const away = "the container engine is not on this host";
   return {
     ...site,
-    local: false,
+    ...{ local: false, ulimits: [] },
     rootfs: { ...site.rootfs, hostRootfs: undefined },
     lacks: { ...site.lacks, hostNetwork: away, readOnlyBinds: away, oomCount: away, usage: away },
   };

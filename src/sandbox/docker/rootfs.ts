@@ -11,7 +11,7 @@ import type { Bind, Rootfs } from "../sandbox.ts";
 import { LABEL } from "./container.ts";
 import { type Engine, statusOf } from "./engine.ts";
 import type { EngineImages } from "./images.ts";
-import { hearProgress } from "./progress.ts";
+import { hearProgress, type Told } from "./progress.ts";
 
 /** What a container begins with. */
 export interface Ground {
@@ -86,11 +86,18 @@ export class RootfsImages {
     return this.#once(key, async () => {
       const { engine } = this.#options;
       const { tar } = await packLayer(folder, new AbortController().signal);
-      const options = { repo: REPOSITORY, tag: key, changes };
-      const begin = () => engine.docker.importImage(Readable.from(tar()), options);
+      const begin = () => engine.docker.importImage(Readable.from(tar()), { changes });
       const stream = await engine.act(`import ${folder}`, begin, { timeoutMs: BUILD_MS });
       const failed = (words: string) => new SandlotError("sandbox", `the folder ${folder} was not imported: ${words}`);
-      if (stream !== undefined) await hearProgress(Readable.from(stream), () => undefined, { failed });
+      if (stream === undefined) return;
+      let id = "";
+      // The name is given afterwards: Podman takes none here.
+      const hear = ({ status = "" }: Told): void => {
+        id = /\b[0-9a-f]{64}$/.exec(status.trim())?.[0] ?? id;
+      };
+      await hearProgress(Readable.from(stream), hear, { failed });
+      const image = engine.docker.getImage(id);
+      await engine.act(`name the image of ${folder}`, () => image.tag({ repo: REPOSITORY, tag: key }));
     });
   }
 
@@ -174,7 +181,7 @@ export function newId(instance: string): string {
   return `sandlot-${instance}-${randomBytes(16).toString("hex")}`;
 }
 
-const REPOSITORY = "sandlot/environment";
+const REPOSITORY = "localhost/sandlot/environment";
 const BUILD_MS = 1_800_000;
 
 function digestOf(parts: readonly string[]): string {
