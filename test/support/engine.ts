@@ -36,7 +36,17 @@ export async function startPodman(): Promise<TestEngine> {
     "podman",
     ...["--root", at("data"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--cgroup-manager", "cgroupfs"],
     // crun refuses hosts on which both versions of control groups are mounted.
-    ...["--runtime", "/usr/sbin/runc", "--events-backend", "none", "system", "service", "--time", "0", `unix://${at("sock")}`],
+    ...[
+      "--runtime",
+      "/usr/sbin/runc",
+      "--events-backend",
+      "none",
+      "system",
+      "service",
+      "--time",
+      "0",
+      `unix://${at("sock")}`,
+    ],
   ]);
   await engine.start();
   return engine;

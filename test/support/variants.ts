@@ -1,7 +1,7 @@
 import type { OpenBackendOptions } from "../../src/sandbox/open.ts";
 import type { Backend } from "../../src/sandbox/sandbox.ts";
 import type { Topic } from "../contract/behaviours/table.ts";
-import { startDockerd } from "./engine.ts";
+import { startDockerd, startPodman } from "./engine.ts";
 import { engineVariant } from "./engine-variant.ts";
 import { hostVariant } from "./host-variant.ts";
 
@@ -63,4 +63,10 @@ export const VARIANTS: readonly Variant[] = [
   ),
   hostVariant("process", { type: "process" }),
   engineVariant("docker", { backend: "docker", start: () => startDockerd({ liveRestore: true }) }),
+  engineVariant("docker, which ends containers when it starts", {
+    backend: "docker",
+    start: () => startDockerd({ liveRestore: false }),
+    only: { topics: ["a life"], because: "only the end of its engine is another than that of the first" },
+  }),
+  engineVariant("podman", { backend: "podman", start: () => startPodman() }),
 ];
