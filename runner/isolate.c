@@ -90,4 +90,5 @@ void isolate(bool with_network)
   make_dev(), make_proc();
   if (!with_network) raise_loopback();
   drop_capabilities();
+  filter_calls();
 }

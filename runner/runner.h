@@ -127,3 +127,6 @@ bool lose_place(struct connection *n);
 
 /* isolate.c */
 void isolate(bool with_network);
+
+/* filter.c */
+void filter_calls(void);

@@ -116,13 +116,16 @@ test("rows are filtered by difficulty, id and length, and cut off at a number", 
 });
 
 test("JSON lines have the rows of the other trainers", async () => {
-  for (const format of ["trl", "skyrl", "jsonl"] as const) {
+  const columns = { trl: "prompt", skyrl: "prompt", "nemo-gym": "responses_create_params", jsonl: "messages" } as const;
+  for (const format of ["trl", "skyrl", "nemo-gym", "jsonl"] as const) {
     await buildDataset(stream(bundled), options({ format }));
     const lines = readFileSync(join(folder, "train.jsonl"), "utf8").trimEnd().split("\n");
     const row = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
     const extra = format === "skyrl" ? (row["extra_info"] as Record<string, unknown>) : row;
     expect(bundled.map(({ id }) => id)).toContain(extra["task_id"]);
-    expect(Object.keys(row)).toContain(format === "jsonl" ? "messages" : "prompt");
+    expect(Object.keys(row)).toContain(columns[format]);
+    if (format === "nemo-gym")
+      expect(row["responses_create_params"]).toMatchObject({ tools: [{ type: "function", name: "bash" }, {}, {}] });
     if (format === "jsonl") expect(JSON.stringify(row["tools"])).toContain('"name":"bash"');
   }
 });

@@ -78,7 +78,21 @@ const jsonl: DatasetFormat = {
   }),
 };
 
-export const DATASET_FORMATS = { verl, trl, skyrl, jsonl } as const;
+/** NeMo-Gym's rows are requests of the Responses API, whose tools have no `function` around them. */
+const nemoGym: DatasetFormat = {
+  extension: "jsonl",
+  record: (row) => ({
+    responses_create_params: {
+      input: row.prompt,
+      tools: schemasOf(row.tools).map((tool) => ({ type: "function", ...tool.function, strict: false })),
+      parallel_tool_calls: false,
+    },
+    data_source: row.dataSource,
+    ...extra(row),
+  }),
+};
+
+export const DATASET_FORMATS = { verl, trl, skyrl, "nemo-gym": nemoGym, jsonl } as const;
 
 function extra(row: Row): Record<string, unknown> {
   return {

@@ -62,7 +62,7 @@ export async function takeSubmission(request: SubmissionRequest): Promise<Submis
 async function openHelper(request: SubmissionRequest): Promise<Sandbox> {
   const { backend, source, environment, sandbox, newId, limits, signal } = request;
   const { rootfs, layers, binds, workdir, env } = environment;
-  const view = { of: sandbox.id, at: VIEW };
+  const view = { of: sandbox.id, at: VIEW, within: workdir };
   const plain = { rootfs, layers, binds, workdir, env, limits: roomy(limits), network: "none" } as const;
   if (backend.attach === undefined) return backend.create({ id: newId(), ...plain, views: [view] }, signal);
   const helper = await source.obtain({ id: newId(), ...plain, views: [] }, signal);

@@ -30,7 +30,8 @@ export function checkSpec(spec: SandboxSpec): void {
   }
 }
 
-export function checkView({ of, at }: View): void {
+export function checkView({ of, at, within }: View): void {
+  if (within !== undefined) checkPath("views.within", within);
   if (!ID.test(of)) wrong("views.of", "a sandbox's id", of);
   checkMountPoint("views.at", at);
 }

@@ -33,6 +33,8 @@ export interface Bind {
 export interface View {
   readonly of: string;
   readonly at: string;
+  /** The absolute folder below which it will be looked at: a backend that must copy a view may leave out the rest. Absent: all of it. */
+  readonly within?: string;
 }
 
 export interface SandboxSpec {

@@ -149,12 +149,13 @@ async def until_signal(server: Server, at_once: int) -> int:
         await release_all(server.address)
 
 
-def main(at_once: int) -> int:
+def main(at_once: int, settings: Path | None) -> int:
     isolated = os.geteuid() == 0
-    if not isolated:
+    if not isolated and settings is None:
         print("Without root the rewards are those of the process backend, which isolates nothing.")
     folder = Path(tempfile.mkdtemp(prefix="sandlot-rewards-", dir=os.environ.get("TMPDIR", "/var/tmp")))
-    server = Server(folder, config="" if isolated else PROCESS)
+    config = settings.read_text() if settings else "" if isolated else PROCESS
+    server = Server(folder, config=config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status, clean = 130, False
     try:
@@ -176,4 +177,6 @@ def main(at_once: int) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Every bundled task, every patch, two ways: is each reward as it must be?")
     parser.add_argument("--at-once", type=int, default=2 * (os.cpu_count() or 1), help="how many cases to play at once (default: two a core)")
-    sys.exit(main(parser.parse_args().at_once))
+    parser.add_argument("--config", type=Path, help="settings of the server, to play on another backend (default: oci, or process without root)")
+    chosen = parser.parse_args()
+    sys.exit(main(chosen.at_once, chosen.config))

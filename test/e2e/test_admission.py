@@ -15,7 +15,7 @@ import sandlot
 from raw import TASK, create, refused, release, stub
 from sandlot._gen import rollout_service_pb2 as pb
 from sandlot._gen import trajectory_pb2
-from server import Server
+from server import Server, Serving
 
 MANY = Path(__file__).parent / "create_many.py"
 
@@ -78,9 +78,9 @@ def test_a_full_line_is_told_when_to_come_back_and_who_comes_back_is_served(slow
     asyncio.run(play())
 
 
-def test_a_group_is_admitted_whole_or_waits_whole(slow: Server) -> None:
+def test_a_group_is_admitted_whole_or_waits_whole(anyone_slow: Serving) -> None:
     async def play() -> None:
-        async with stub(slow) as service:
+        async with stub(anyone_slow) as service:
 
             def member(number: int, name: str = "gang", size: int = 2) -> asyncio.Task[Any]:
                 group = trajectory_pb2.Group(id=name, size=size)

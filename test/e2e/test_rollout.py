@@ -11,7 +11,7 @@ import sandlot
 from bundled import GOLD_OF_OWN, IDS, Answers, applied, task_file
 from raw import TASK, stub
 from sandlot._gen import rollout_service_pb2 as pb
-from server import Server
+from server import Server, Serving
 
 ANSWERS = Answers.of(TASK)
 
@@ -118,9 +118,9 @@ def test_a_turn_runs_its_calls_in_order_and_none_after_the_one_that_ended_the_ta
     asyncio.run(play())
 
 
-def test_a_turn_reads_its_calls_from_the_text_of_a_message(shared: Server) -> None:
+def test_a_turn_reads_its_calls_from_the_text_of_a_message(anyone: Serving) -> None:
     async def play() -> None:
-        async with sandlot.connect(shared.address) as client, client.trajectory(TASK) as t:
+        async with sandlot.connect(anyone.address) as client, client.trajectory(TASK) as t:
             assert "hermes" in (await client.info()).formats
             said = 'I look.\n<tool_call>\n{"name": "bash", "arguments": {"command": "pwd"}}\n</tool_call>'
             first = await t.step(said, format="hermes", call_id="one")
@@ -128,19 +128,70 @@ def test_a_turn_reads_its_calls_from_the_text_of_a_message(shared: Server) -> No
             assert (first.parse_error, len(first.results)) == ("", 1)
             assert (await t.step(said, format="hermes", call_id="one")).replayed
             with pytest.raises(sandlot.InvalidError, match="other arguments"):
-                await t.step(said, format="glm", call_id="one")
+                await t.step("no call", format="hermes", call_id="one")
             broken = await t.step("<tool_call>{</tool_call>", format="hermes")
             assert (broken.turn, broken.results) == (2, []) and "not JSON" in broken.parse_error
             assert broken.observations == [{"role": "user", "content": broken.parse_error}]
-            xml = "<function=bash>\n<parameter=command>\necho x > new.txt; ls new.txt\n</parameter>\n</function>"
-            assert (await t.step(xml, format="qwen3_coder")).observations[0]["content"] == "new.txt\n"
+            thought = await t.step(f"<think>{said}", format="hermes")
+            assert (thought.turn, thought.results) == (3, []) and "reasoning" in thought.parse_error
+            silent = await t.step(f"<think>{said}</think> I am done.", format="hermes")
+            assert (silent.turn, silent.results, silent.observations, silent.parse_error) == (4, [], [], "")
             with pytest.raises(sandlot.InvalidError, match="expected one of hermes, .*got 'hermess'|expected one of hermes") as refused:
                 await t.step("", format="hermess")
             assert refused.value.field == "format"
-            over = await t.step("```bash\necho COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT\n```", format="mini-swe-agent")
+            over = await t.step('<tool_call>{"name": "submit_solution"}</tool_call>', format="hermes")
             assert (over.terminated, over.reward) == (True, 0.0)
             late = await t.step("no call", format="hermes")
             assert late.terminated and late.observations[0]["role"] == "user"
+
+    asyncio.run(play())
+
+
+def test_formats_other_than_hermes_are_read_too(shared: Server) -> None:
+    async def play() -> None:
+        async with sandlot.connect(shared.address) as client, client.trajectory(TASK) as t:
+            said = '<tool_call>{"name": "bash", "arguments": {"command": "pwd"}}</tool_call>'
+            await t.step(said, format="hermes", call_id="one")
+            with pytest.raises(sandlot.InvalidError, match="other arguments"):
+                await t.step(said, format="glm", call_id="one")
+            xml = "<function=bash>\n<parameter=command>\necho x > new.txt; ls new.txt\n</parameter>\n</function>"
+            assert (await t.step(xml, format="qwen3_coder")).observations[0]["content"] == "new.txt\n"
+            over = await t.step("```bash\necho COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT\n```", format="mini-swe-agent")
+            assert (over.terminated, over.reward) == (True, 0.0)
+
+    asyncio.run(play())
+
+
+def test_the_editor_views_and_changes_files_and_takes_the_last_change_back(anyone: Serving) -> None:
+    async def play() -> None:
+        async with sandlot.connect(anyone.address) as client, client.trajectory(TASK) as t:
+
+            async def edit(command: str, path: str = "/testbed/notes.txt", **arguments: object) -> tuple[str, str]:
+                result = await t.execute("str_replace_editor", {"command": command, "path": path, **arguments})
+                return result.kind, result.text
+
+            async def content() -> str:
+                return (await t.bash("cat notes.txt")).text
+
+            assert (await edit("view"))[0] == "TOOL_ERROR"
+            assert await edit("create", file_text="one\ntwo\ntwo\n") == ("OK", "File created successfully at: /testbed/notes.txt\n")
+            assert (await edit("create", file_text="other"))[0] == "TOOL_ERROR"
+            kind, text = await edit("view", view_range="[1, 2]")
+            assert kind == "OK" and "     1\tone\n     2\ttwo\n" in text and "     3\t" not in text
+            for wanted in ("two", "three", ""):
+                kind, text = await edit("str_replace", old_str=wanted, new_str="x")
+                assert kind == "TOOL_ERROR" and "old_str" in text
+            kind, text = await edit("str_replace", old_str="one\n", new_str="ein\n")
+            assert kind == "OK" and "     1\tein\n" in text and await content() == "ein\ntwo\ntwo\n"
+            assert (await edit("insert", insert_line=1, new_str="und"))[0] == "OK" and await content() == "ein\nund\ntwo\ntwo\n"
+            assert (await edit("insert", insert_line=9, new_str="und"))[0] == "TOOL_ERROR"
+            assert (await edit("undo_edit"))[0] == "OK" and await content() == "ein\ntwo\ntwo\n"
+            assert (await edit("undo_edit"))[0] == "OK" and await content() == "one\ntwo\ntwo\n"
+            assert (await edit("undo_edit"))[0] == "OK" and (await t.bash("cat notes.txt")).exit_code == 1
+            assert (await edit("undo_edit"))[0] == "TOOL_ERROR"
+            kind, text = await edit("view", "/testbed")
+            assert kind == "OK" and "/testbed/README.md" in text
+            assert (await edit("str_replace", "/testbed", old_str="a", new_str="b"))[0] == "TOOL_ERROR"
 
     asyncio.run(play())
 

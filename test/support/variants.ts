@@ -1,6 +1,7 @@
 import type { OpenBackendOptions } from "../../src/sandbox/open.ts";
 import type { Backend } from "../../src/sandbox/sandbox.ts";
 import type { Topic } from "../contract/behaviours/table.ts";
+import { e2bVariant } from "./e2b-variant.ts";
 import { startDockerd, startPodman } from "./engine.ts";
 import { engineVariant } from "./engine-variant.ts";
 import { hostVariant } from "./host-variant.ts";
@@ -69,4 +70,5 @@ export const VARIANTS: readonly Variant[] = [
     only: { topics: ["a life"], because: "only the end of its engine is another than that of the first" },
   }),
   engineVariant("podman", { backend: "podman", start: () => startPodman() }),
+  e2bVariant("e2b, test server"),
 ];

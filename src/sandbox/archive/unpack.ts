@@ -18,12 +18,26 @@ export interface Changes {
  * Makes `target`, a host folder in the form of overlayfs that does not exist, by rename: a layer that holds the changes. What is gone is a device 0:0 (for which it takes root), a folder that hides
  * an older one is marked as overlayfs does. Devices of the sandbox are left out. Nothing outside the folder is touched, whatever the archive says.
  */
-export async function unpackLayer(target: string, changes: Changes, signal: AbortSignal): Promise<void> {
+export function unpackLayer(target: string, changes: Changes, signal: AbortSignal): Promise<void> {
+  return extract(target, membersOf(changes), signal);
+}
+
+/** The same from an archive of an overlay's own upper folder, in which what is gone and what hides is marked already. */
+export function unpackUpper(target: string, tar: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  return extract(target, plainMembers(tar), signal);
+}
+
+async function* plainMembers(tar: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* filterTar(tar, ({ path, type, isWhiteout }) => path !== "" && (isWhiteout || (type !== "3" && type !== "4")));
+  yield TAR_END;
+}
+
+async function extract(target: string, members: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   const half = `${target}.unpacking`;
   await mkdir(dirname(target), { recursive: true });
   await mkdir(half, { mode: 0o700 });
   try {
-    await writeTo(half, EXTRACT, membersOf(changes), signal);
+    await writeTo(half, EXTRACT, members, signal);
     await chmod(half, 0o755);
     await rename(half, target);
   } catch (error) {

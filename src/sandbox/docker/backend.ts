@@ -74,13 +74,11 @@ export class DockerBackend implements BareBackend {
       if (this.#open.has(spec.id) || existsSync(this.#folder(spec.id))) {
         throw new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" });
       }
-      const viewed = await Promise.all(spec.views.map(({ of }) => this.#container(of)));
+      await Promise.all(spec.views.map(({ of }) => this.#container(of)));
       const ground = await this.#rootfs.of(spec.rootfs, spec.layers);
       try {
         const sandbox = await this.#creates.pass(() => this.#make(spec, ground, signal));
-        for (const [index, { of, at }] of spec.views.entries()) {
-          if (viewed[index] !== undefined) await this.#show(sandbox, { of, at });
-        }
+        for (const view of spec.views) await this.#show(sandbox, view);
         signal?.throwIfAborted();
         return sandbox;
       } catch (error) {
@@ -213,12 +211,12 @@ export class DockerBackend implements BareBackend {
     return { identity, cgroup };
   }
 
-  async #show(sandbox: DockerSandbox, { of, at }: View): Promise<void> {
+  async #show(sandbox: DockerSandbox, { of, at, within }: View): Promise<void> {
     const { engine } = this.#site;
     const record = await readRecord(this.#recordPath(of));
     await copyView({
       engine,
-      ...{ of: engine.docker.getContainer(of), in: engine.docker.getContainer(sandbox.id), at },
+      ...{ of: engine.docker.getContainer(of), in: engine.docker.getContainer(sandbox.id), at, within },
       maxBytes: VIEW_BYTES + 2 * (record?.spec.limits.diskMiB ?? 0) * 1_048_576,
       remove: async (path) => {
         await sandbox.exec(["rm", "-rf", "--", path], { callId: `remove-${randomUUID()}`, timeoutMs: 300_000 });

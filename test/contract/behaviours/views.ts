@@ -68,6 +68,28 @@ export const views: readonly Behaviour[] = [
     },
   },
   {
+    name: "of which one folder is wanted shows that folder, and nothing behind a link in its place",
+    needs: ["views"],
+    check: async (subject) =>
+      subject.withSandbox({}, async (viewed) => {
+        await bash(
+          viewed,
+          "mkdir real; echo mine > real/secret; ln -s real linked; echo new > folder/added; rm folder/other",
+        );
+        await using _ = await viewed.freeze();
+        const { isolation } = subject.backend.capabilities;
+        await withView(subject, { of: viewed.id, at: "/seen", within: "/work/folder" }, async (helper) => {
+          expect((await bash(helper, `ls ${helper.locate("/seen/work/folder")}`)).stdout).toBe("added\n");
+        });
+        if (!isolation) return;
+        await withView(subject, { of: viewed.id, at: "/seen", within: "/work/linked/deep" }, async (helper) => {
+          expect(
+            (await bash(helper, "cat /seen/work/linked/deep 2>&1; ls -ld /seen/work/linked")).stdout,
+          ).not.toContain("mine");
+        });
+      }),
+  },
+  {
     name: "of a sandbox that is not there is refused",
     needs: ["isolation", "views"],
     check: async ({ place, backend }) => {

@@ -13,7 +13,9 @@ export class Cell {
   }
 
   static make(name: string, memoryMiB: number): Cell {
-    const there = ["memory", "pids", "cpu"].filter((controller) => existsSync(join(ROOT, controller, "tasks")));
+    const there = ["memory", "pids", "cpu", "freezer"].filter((controller) =>
+      existsSync(join(ROOT, controller, "tasks")),
+    );
     const folders = there.map((controller) => join(ROOT, controller, name));
     for (const folder of folders) mkdirSync(folder);
     const memory = folders.find((folder) => folder.startsWith(join(ROOT, "memory")));
@@ -21,10 +23,23 @@ export class Cell {
     return new Cell(folders);
   }
 
+  /** Lets go what it froze: nothing that is frozen can die. */
+  thaw(): void {
+    const frozen = this.folders.filter((folder) => folder.startsWith(join(ROOT, "freezer")) && existsSync(folder));
+    for (const folder of frozen.flatMap((each) => [...below(each), each])) {
+      writeFileSync(join(folder, "freezer.state"), "THAWED");
+    }
+  }
+
   /** Its processes have to be dead or dying. */
   async remove(): Promise<void> {
     for (const folder of this.folders) await removeTree(folder);
   }
+}
+
+function below(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return entries.flatMap(({ name }) => [...below(join(folder, name)), join(folder, name)]);
 }
 
 async function removeTree(folder: string): Promise<void> {

@@ -108,7 +108,7 @@ export class Machine {
     const into = ["-t", String(this.#init), ...spaces, "-S", String(user.uid), "-G", String(user.gid), `--wdns=${cwd}`];
     const enter = this.#cell.folders.map((folder) => `echo $$ > ${folder}/cgroup.procs`).join("; ");
     return spawn(
-      "/bin/bash",
+      "/bin/sh", // no bash: its own start-up file comes in where standard input is a socket
       ["-c", `${enter === "" ? ":" : enter}; exec /usr/bin/nsenter "$@"`, "enter", ...into, "--", ...argv],
       options,
     );
@@ -153,6 +153,7 @@ export class Machine {
 
   /** Ends everything in it; its files stay. */
   async stop(): Promise<void> {
+    this.#cell.thaw();
     this.#outer.kill("SIGKILL");
     await this.#ended;
     await this.#cell.remove();
@@ -220,6 +221,8 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
 for node in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 "dev/\${node%:*}" c 1 "\${node#*:}"; done
 mknod -m 666 dev/tty c 5 0
+mknod dev/loop-control c 10 237
+for number in $(seq 0 127); do mknod "dev/loop$number" b 7 "$number"; done
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 for at in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/\${at%:*}" "dev/\${at#*:}"; done

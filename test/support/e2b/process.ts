@@ -84,7 +84,7 @@ export class Processes {
     const args = Array.isArray(config["args"]) ? config["args"].map(String) : [];
     const wanted = text(config["cwd"]);
     const cwd = wanted === undefined ? (this.#workdir ?? user.home) : new URL(wanted, `file://${user.home}/`).pathname;
-    if ((await this.#machine.run(["/bin/bash", "-c", 'test -d "$1"', "test", cwd])).code !== 0) {
+    if (cwd !== "/" && (await this.#machine.run(["/bin/bash", "-c", 'test -d "$1"', "test", cwd])).code !== 0) {
       throw new ConnectError("invalid_argument", `cwd '${cwd}' does not exist`);
     }
     const env = {

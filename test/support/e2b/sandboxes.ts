@@ -56,6 +56,12 @@ export class Sandboxes {
     return [...this.#boxes.keys()];
   }
 
+  /** Those whose metadata has all of these. */
+  named(metadata: Readonly<Record<string, string>>): readonly Box[] {
+    const wanted = Object.entries(metadata);
+    return [...this.#boxes.values()].filter((box) => wanted.every(([name, value]) => box.metadata[name] === value));
+  }
+
   find(id: string): Box | undefined {
     return this.#boxes.get(id);
   }

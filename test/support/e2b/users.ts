@@ -12,6 +12,8 @@ export interface User {
 export class Users {
   readonly #machine: Machine;
   readonly #fallback: string;
+  /** As they are when they are first asked for. */
+  readonly #known = new Map<string, User>();
 
   constructor(machine: Machine, fallback: string) {
     this.#machine = machine;
@@ -25,6 +27,8 @@ export class Users {
   }
 
   async named(name = this.#fallback): Promise<User> {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
     const { stdout } = await this.#machine.run(["/bin/cat", "/etc/passwd"]);
     const line = stdout
       .toString()
@@ -32,6 +36,8 @@ export class Users {
       .map((each) => each.split(":"))
       .find(([known]) => known === name);
     if (line === undefined) throw new ConnectError("unauthenticated", `user '${name}' not found`);
-    return { name, uid: Number(line[2]), gid: Number(line[3]), home: line[5] ?? "/" };
+    const user = { name, uid: Number(line[2]), gid: Number(line[3]), home: line[5] ?? "/" };
+    this.#known.set(name, user);
+    return user;
   }
 }

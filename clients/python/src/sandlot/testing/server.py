@@ -38,6 +38,13 @@ class FakeServer:
     """
     `with FakeServer(tasks) as server`: serves on a loop in a thread of its own, at `server.address`. `commands` are
     further programs of its shell; `pools` are names to (slots, how many may wait).
+
+    What it does not do: no process runs (commands run in `Shell`), and limits of memory, CPU, processes and disk are
+    echoed and not kept. Text in `Step` is read in the format "hermes" only. A grade is what `FakeTask.solves` says,
+    without tests or their counts, and a patch for `grade_patch` is not applied. No feedback after a submission or a
+    turn; no tools but `bash`, `str_replace_editor` and `submit_solution`; no sandboxes from images; no tokens, TLS,
+    health, reflection and metrics. Owners take no turns in a line, and a group is waited for without end. It forgets
+    all when it stops.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ from ..errors import EndedError, InvalidError, NotFoundError, UnsupportedError
 from .places import Places
 from .shell import Command
 from .tasks import TOOLS, FakeTask
+from .text import FORMATS
 from .trajectory import FakeTrajectory
 
 DEFAULTS: dict[str, int] = dict(max_steps=100, max_turns=100, wall_ms=3_600_000, command_ms=120_000, no_output_ms=0)
@@ -64,7 +65,7 @@ class FakeService:
         self, request: pb.GetServerInfoRequest, remaining: float | None
     ) -> pb.GetServerInfoResponse:
         pools = {
-            name: pb.PoolStatus(slots=slots, used=self.places.used[name], queued=len(self.places.waiting[name]))
+            name: pb.PoolStatus(slots=slots, used=self.places.used[name], queued=self.places.queued(name))
             for name, (slots, _) in self.places.pools.items()
         }
         return pb.GetServerInfoResponse(
@@ -76,6 +77,7 @@ class FakeService:
             lease_ms=LEASE_MS,
             tasks=len(self.tasks),
             sandbox_service=self.sandbox_service,
+            formats=FORMATS,
         )
 
     async def ListTasks(self, request: pb.ListTasksRequest, remaining: float | None) -> pb.ListTasksResponse:
@@ -279,7 +281,7 @@ class FakeService:
 
     async def _make(self, request: pb.CreateRequest, task: FakeTask, limits: trajectory_pb2.Limits) -> FakeTrajectory:
         pool = request.pool or "default"
-        await self.places.take(pool, request.group.size)
+        await self.places.take(pool, request.group.id, request.group.size)
         kept = pb.CreateRequest.FromString(request.SerializeToString())
         kept.lease_ms = kept.lease_ms or LEASE_MS
         made = FakeTrajectory(f"sandlot-{self.instance}-{uuid.uuid4().hex}", kept, task, limits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,15 @@ from dataclasses import dataclass, field
 from .._gen import grade_pb2, rollout_service_pb2, trajectory_pb2
 
 WORKDIR = "/testbed"
-TOOLS = ("bash", "submit_solution")
+TOOLS = ("bash", "str_replace_editor", "submit_solution")
+_PARAMETERS = {
+    "bash": {"command": {"type": "string"}},
+    "str_replace_editor": {
+        **{name: {"type": "string"} for name in ("command", "path", "file_text", "old_str", "new_str", "view_range")},
+        "insert_line": {"type": "integer"},
+    },
+    "submit_solution": {},
+}
 
 
 def _never(files: Mapping[str, str]) -> bool:
@@ -76,10 +85,9 @@ class FakeTask:
 
 
 def tool_schema(name: str) -> trajectory_pb2.ToolSchema:
-    parameters = '{"command": {"type": "string"}}' if name == "bash" else "{}"
-    shape = f'{{"type": "object", "properties": {parameters}}}'
-    function = f'{{"name": "{name}", "description": "{name}", "parameters": {shape}}}'
-    return trajectory_pb2.ToolSchema(name=name, openai_json=f'{{"type": "function", "function": {function}}}')
+    shape = {"type": "object", "properties": _PARAMETERS[name]}
+    function = {"name": name, "description": name, "parameters": shape}
+    return trajectory_pb2.ToolSchema(name=name, openai_json=json.dumps({"type": "function", "function": function}))
 
 
 def _diff(before: Mapping[str, str], after: Mapping[str, str]) -> bytes:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import shlex
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from .._gen import grade_pb2, rollout_service_pb2, sandbox_service_pb2, trajectory_pb2
-from ..errors import EndedError, InvalidError, UnsupportedError
+from ..errors import EndedError, UnsupportedError
 from .calls import Calls, Fence
+from .editor import Editor, Refused
 from .live import Live
 from .shell import Shell
 from .tasks import TOOLS, WORKDIR, FakeTask, tool_schema
+from .text import asked, object_of, tool_message, user_message
 
 
 class FakeTrajectory:
@@ -37,6 +39,7 @@ class FakeTrajectory:
         self.lines: list[dict[str, Any]] = []
         self.gone: Callable[[], None] = lambda: None
         self.shell = Shell(task.tree(), WORKDIR, {"HOME": "/root"})
+        self._editor = Editor(self.shell)
         self.live: dict[str, Live] = {}
         self._began = time.monotonic()
         self._grading: asyncio.Task[grade_pb2.Grade] | None = None
@@ -114,15 +117,13 @@ class FakeTrajectory:
     async def step(self, request: rollout_service_pb2.StepRequest, remaining: float | None) -> trajectory_pb2.Turn:
         self.refuse_bare()
         self.renew()
-        if request.WhichOneof("action") == "text":
-            raise UnsupportedError("this fake reads no text: send `calls`", field="text")
-        if request.WhichOneof("action") != "calls":
-            raise InvalidError("calls: expected what the assistant did, got nothing", field="calls")
-        digest = ("turn", *((call.id, call.name, call.arguments_json) for call in request.calls.calls))
+        calls, problem = asked(request)
+        said = request.calls.SerializeToString() if request.WhichOneof("action") == "calls" else request.text
+        digest = ("turn", request.format, said)
         fence = Fence(request.turn, lambda: self.turns + self._calls.queued["turn"] + 1, "turn")
 
         def work() -> Awaitable[trajectory_pb2.Turn]:
-            return self._calls.in_queue(lambda: self._turn(request), "turn")
+            return self._calls.in_queue(lambda: self._turn(request.call_id, calls, problem), "turn")
 
         return await self._calls.answer(f"c:{request.call_id}", digest, work, fence, remaining)
 
@@ -199,12 +200,18 @@ class FakeTrajectory:
         self.last_step += 1
         result.step = self.last_step
         self._note("step", key=key, step=result.step, tool=tool, argumentsJson=arguments)
-        command = _command(arguments)
+        given = object_of(arguments)
+        command = given.get("command")
         if tool == "submit_solution" and tool in self.tools:
             final = await self._finalize(True)
             result.text, result.kind, result.terminated = "Submitted.", trajectory_pb2.RESULT_KIND_DONE, True
             result.grade.CopyFrom(final)
-        elif tool != "bash" or tool not in self.tools or command is None:
+        elif tool == "str_replace_editor" and tool in self.tools and given:
+            try:
+                result.text, result.kind = self._editor.run(given), trajectory_pb2.RESULT_KIND_OK
+            except Refused as refused:
+                result.text, result.kind = str(refused), trajectory_pb2.RESULT_KIND_TOOL_ERROR
+        elif tool != "bash" or tool not in self.tools or not isinstance(command, str):
             result.kind, result.text = trajectory_pb2.RESULT_KIND_TOOL_ERROR, f"The call of {tool!r} cannot be used."
         else:
             await self._bash(result, command, timeout_ms, self.output(key))
@@ -260,8 +267,9 @@ class FakeTrajectory:
             else:
                 self._programs.pop(call_id, None)
 
-    async def _turn(self, request: rollout_service_pb2.StepRequest) -> trajectory_pb2.Turn:
-        calls = request.calls.calls
+    async def _turn(
+        self, call_id: str, calls: Sequence[rollout_service_pb2.ToolCall], problem: str
+    ) -> trajectory_pb2.Turn:
         turn = trajectory_pb2.Turn(turn=self.turns, left=self.left())
         if self.final is not None or turn.left.turns == 0:
             over = self.final is not None
@@ -271,23 +279,26 @@ class FakeTrajectory:
                 else f"Nothing was run: all {self.limits.max_turns} turns are used."
             )
             turn.terminated, turn.truncated = over, not over
-            turn.observations.extend(_observation(call, text) for call in calls)
+            turn.observations.extend([tool_message(call, text) for call in calls] or [user_message(text)])
         else:
             self.turns += 1
             turn.turn = self.turns
-            self._note("turn", key=f"c:{request.call_id}", turn=self.turns)
+            self._note("turn", key=f"c:{call_id}", turn=self.turns)
             for index, call in enumerate(calls):
                 result = await self._one(
-                    f"{request.call_id}/{index}", call.name, call.arguments_json, 0, f"t{turn.turn}.{index}"
+                    f"{call_id}/{index}", call.name, call.arguments_json, 0, f"t{turn.turn}.{index}"
                 )
                 turn.results.append(result)
-                turn.observations.append(_observation(call, result.text))
+                turn.observations.append(tool_message(call, result.text))
                 if result.terminated:
                     break
+            if problem:
+                turn.parse_error = problem
+                turn.observations.append(user_message(problem))
             turn.left.CopyFrom(self.left())
             turn.terminated = any(result.terminated for result in turn.results)
             turn.truncated = not turn.terminated and 0 in (turn.left.steps, turn.left.turns, turn.left.wall_ms)
-            self._note("turn_result", key=f"c:{request.call_id}")
+            self._note("turn_result", key=f"c:{call_id}")
         if turn.terminated and self.final is not None:
             turn.grade.CopyFrom(self.final)
             if self.final.HasField("reward"):
@@ -330,11 +341,7 @@ class FakeTrajectory:
         result = sandbox_service_pb2.ExecResult(timeout_ms=request.timeout_ms or self.limits.command_ms)
         live = self.output(f"x:{request.call_id}")
         words = list(request.argv)
-        line = (
-            words[2]
-            if words[:2] in (["bash", "-c"], ["sh", "-c"]) and len(words) > 2
-            else " ".join(map(_quoted, words))
-        )
+        line = words[2] if words[:2] in (["bash", "-c"], ["sh", "-c"]) and len(words) > 2 else shlex.join(words)
         kind, code = await self._run(
             shell, line, request.stdin, result.timeout_ms, live.hear, request.call_id, step=False
         )
@@ -381,20 +388,3 @@ class FakeTrajectory:
 
     def _note(self, kind: str, **facts: Any) -> None:
         self.lines.append({"type": kind, "at": int(time.time() * 1000), **facts})
-
-
-def _command(arguments: str) -> str | None:
-    try:
-        found = json.loads(arguments)
-    except ValueError:
-        return None
-    command = found.get("command") if isinstance(found, dict) else None
-    return command if isinstance(command, str) else None
-
-
-def _observation(call: rollout_service_pb2.ToolCall, text: str) -> trajectory_pb2.ChatMessage:
-    return trajectory_pb2.ChatMessage(role="tool", content=text, tool_call_id=call.id, name=call.name)
-
-
-def _quoted(word: str) -> str:
-    return "'" + word.replace("'", "'\"'\"'") + "'"

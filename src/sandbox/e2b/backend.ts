@@ -1,0 +1,284 @@
+import { appendFileSync, existsSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { SandlotError } from "../../errors.ts";
+import type { Lacks } from "../abilities.ts";
+import { unpackUpper } from "../archive/unpack.ts";
+import type { BareBackend } from "../guarded.ts";
+import { RunnerGone } from "../runner/client.ts";
+import type { Capabilities, Enforced, Image, Images, ImageWatch, SandboxSpec, View } from "../sandbox.ts";
+import { type Account, ID, type Lent, ServiceError } from "./account.ts";
+import { FREEZE, PACK, PLACE } from "./boot.ts";
+import { boot, meet } from "./create.ts";
+import { E2bSandbox } from "./e2b-sandbox.ts";
+import type { Gate } from "./gate.ts";
+import type { End } from "./line.ts";
+import { Machine } from "./machine.ts";
+import { Prepared } from "./prepared.ts";
+import { type E2bRecord, isStarted, readRecord, type StartedRecord, writeRecord } from "./record.ts";
+import type { Origin, Templates } from "./templates.ts";
+
+export interface Ground {
+  readonly stateDir: string;
+  readonly instance: string;
+  readonly runnerPath: string;
+  /** The image that stands for this host's own system folders; empty: none. */
+  readonly hostImage: string;
+  /** How long a machine lives on when nobody renews it. */
+  readonly lifeS: number;
+  readonly account: Account;
+  readonly gate: Gate;
+  readonly templates: Templates;
+  readonly enforced: Enforced;
+  /** US dollars for a second of a machine. */
+  readonly pricePerS: number;
+}
+
+/** Sandboxes in machines of E2B, or of a service that speaks like it. Made by `openE2b`. */
+export class E2bBackend implements BareBackend {
+  readonly name = "e2b";
+  readonly capabilities: Capabilities = { isolation: true, snapshot: false, network: true, images: true };
+  readonly lacks: Lacks;
+  readonly enforced: Enforced;
+  readonly images: Images;
+  readonly #ground: Ground;
+  readonly #prepared: Prepared;
+  readonly #open = new Map<string, E2bSandbox>();
+  readonly #making = new Map<string, Promise<E2bSandbox>>();
+  readonly #renewing: NodeJS.Timeout;
+
+  constructor(ground: Ground) {
+    const { account, instance, runnerPath, stateDir, templates } = ground;
+    this.#ground = ground;
+    this.enforced = ground.enforced;
+    this.lacks = lackedBy(ground.enforced);
+    this.images = {
+      resolve: async (ref: string, watch: ImageWatch): Promise<Image> => {
+        const origin = await templates.of(ref, watch);
+        return { digest: templates.digestOf(ref, origin), env: {}, workdir: "", user: "" };
+      },
+    };
+    this.#prepared = new Prepared({
+      ...{ account, instance, runnerPath, file: join(stateDir, "e2b-snapshots.json") },
+      withMachine: (origin, work) => this.#withMachine(origin, work),
+    });
+    this.#renewing = setInterval(() => void this.#renewAll(), (ground.lifeS * 1_000) / 3).unref();
+  }
+
+  create(spec: SandboxSpec, signal?: AbortSignal): Promise<E2bSandbox> {
+    return this.#create(spec, "on", signal);
+  }
+
+  async #create(spec: SandboxSpec, renames: "on" | "off", signal?: AbortSignal): Promise<E2bSandbox> {
+    if (this.#making.has(spec.id) || existsSync(this.#folder(spec.id))) {
+      throw new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" });
+    }
+    const making = this.#make(spec, renames, signal);
+    this.#making.set(spec.id, making);
+    try {
+      return await making;
+    } catch (error) {
+      await this.#removeRemains(spec.id);
+      throw error;
+    } finally {
+      this.#making.delete(spec.id);
+    }
+  }
+
+  async reopen(id: string): Promise<E2bSandbox | undefined> {
+    const known = this.#open.get(id);
+    if (known !== undefined) return (await known.alive()) ? known : undefined;
+    const record = readRecord(this.#recordPath(id));
+    if (!isStarted(record)) return undefined;
+    const { account, lifeS, gate } = this.#ground;
+    if (!(await account.renew(record.lent.sandboxId, lifeS))) return undefined;
+    const machine = new Machine(record.lent, account);
+    const release = gate.hold();
+    try {
+      await machine.run(FREEZE, "0", String(record.runner.pid)); // frozen by a server that was killed
+      return await this.#adopt(record, machine, release);
+    } catch (error) {
+      release();
+      if (error instanceof RunnerGone) return undefined;
+      throw error;
+    }
+  }
+
+  async list(): Promise<readonly string[]> {
+    const { account, instance, stateDir } = this.#ground;
+    const folders = await readdir(join(stateDir, "sandboxes")).catch(() => []);
+    const ours = folders.filter((id) => readRecord(this.#recordPath(id)) !== undefined);
+    const lent = (await account.find({ [INSTANCE]: instance })).map(({ metadata }) => metadata[ID] ?? "");
+    return [...new Set([...ours, ...lent])].filter((id) => id.startsWith(`sandlot-${instance}-`));
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#making.get(id)?.catch(() => undefined);
+    await this.#open.get(id)?.dispose();
+    await this.#removeRemains(id);
+  }
+
+  async buildLayer(spec: SandboxSpec, target: string, work: (sandbox: E2bSandbox) => Promise<void>): Promise<void> {
+    if (existsSync(target)) throw new SandlotError("invalid", `the layer's folder exists already: ${target}`);
+    const sandbox = await this.#create(spec, "off");
+    try {
+      await work(sandbox);
+      if (!(await sandbox.alive())) {
+        throw new SandlotError("task", sandbox.endedByItself() ?? "the sandbox ended while the layer was built");
+      }
+      await using _frozen = await sandbox.freeze();
+      await sandbox.machine.run(PACK, CHANGES);
+      await unpackUpper(target, sandbox.machine.envd.download(CHANGES), AbortSignal.timeout(TRANSFER_MS));
+    } finally {
+      await sandbox.dispose();
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#renewing);
+    await Promise.allSettled(this.#making.values());
+    await Promise.all([...this.#open.values()].map((sandbox) => sandbox.detach()));
+    this.#open.clear();
+  }
+
+  async #make(spec: SandboxSpec, renames: "on" | "off", signal: AbortSignal | undefined): Promise<E2bSandbox> {
+    const watch = { signal: signal ?? new AbortController().signal, report: () => undefined };
+    const origin = await this.#ground.templates.of(this.#imageOf(spec), watch);
+    signal?.throwIfAborted();
+    const prepared = await this.#prepared.originOf(origin, spec);
+    signal?.throwIfAborted();
+    const release = await this.#ground.gate.enter(signal);
+    try {
+      const record: E2bRecord = { version: 1, type: "e2b", spec, startedAt: Date.now() };
+      writeRecord(this.#recordPath(spec.id), record);
+      const lent = await this.#lend(prepared ?? origin, spec, signal);
+      writeRecord(this.#recordPath(spec.id), { ...record, lent });
+      signal?.throwIfAborted();
+      const machine = new Machine(lent, this.#ground.account);
+      if (prepared === undefined) await this.#prepared.furnish(machine, spec);
+      for (const [at, view] of spec.views.entries()) await this.#show(view, machine, at);
+      signal?.throwIfAborted();
+      const started: StartedRecord = { ...record, lent, runner: await boot(machine, spec, renames) };
+      writeRecord(this.#recordPath(spec.id), started);
+      const sandbox = await this.#adopt(started, machine, release);
+      if (signal?.aborted !== true) return sandbox;
+      await sandbox.dispose();
+      throw signal.reason;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async #lend(origin: Origin, { id, network }: SandboxSpec, signal: AbortSignal | undefined): Promise<Lent> {
+    const { account, instance, lifeS } = this.#ground;
+    const metadata = { ...origin.metadata, [INSTANCE]: instance, [ID]: id };
+    try {
+      return await account.create(
+        { templateId: origin.templateId, metadata, lifeS, internet: network === "host" },
+        signal,
+      );
+    } catch (error) {
+      if (error instanceof ServiceError && error.status === 404) await this.#prepared.forget(origin);
+      throw error;
+    }
+  }
+
+  /** Copies what a sandbox changed to where the boot of another looks for it. */
+  async #show(view: View, machine: Machine, at: number): Promise<void> {
+    const record = readRecord(this.#recordPath(view.of));
+    if (record?.lent === undefined) {
+      throw new SandlotError("not_found", `there is no sandbox ${view.of} to view`, { field: "views" });
+    }
+    const viewed = new Machine(record.lent, this.#ground.account);
+    await viewed.run(PACK, CHANGES);
+    await machine.upload(`${PLACE}/view${at}.tar`, () => viewed.envd.download(CHANGES));
+  }
+
+  async #adopt(record: StartedRecord, machine: Machine, release: () => void): Promise<E2bSandbox> {
+    const end: End = {};
+    const client = await meet(machine, record.runner, end);
+    const sandbox = new E2bSandbox({
+      ...{ record, machine, client, end },
+      remove: async () => {
+        await this.#removeRemains(record.spec.id);
+        this.#open.delete(record.spec.id);
+        release();
+      },
+    });
+    this.#open.set(record.spec.id, sandbox);
+    return sandbox;
+  }
+
+  /** A machine that is no sandbox of anybody, for the time of `work`. */
+  async #withMachine<T>(origin: Origin, work: (machine: Machine) => Promise<T>): Promise<T> {
+    const { account, gate, instance, lifeS } = this.#ground;
+    const release = await gate.enter();
+    try {
+      const metadata = { ...origin.metadata, [INSTANCE]: instance, [PREPARES]: origin.templateId };
+      const lent = await account.create({ templateId: origin.templateId, metadata, lifeS, internet: false });
+      return await work(new Machine(lent, account)).finally(() => account.kill(lent.sandboxId));
+    } finally {
+      release();
+    }
+  }
+
+  async #removeRemains(id: string): Promise<void> {
+    const { account, pricePerS, stateDir } = this.#ground;
+    const record = readRecord(this.#recordPath(id));
+    if (record?.lent !== undefined) await account.kill(record.lent.sandboxId);
+    // One whose answer was lost is found by its name only.
+    const lost = record?.lent === undefined || account.isUncertain(id) ? await account.find({ [ID]: id }) : [];
+    for (const { sandboxId } of lost) await account.kill(sandboxId);
+    if (record?.lent !== undefined) {
+      const seconds = (Date.now() - record.startedAt) / 1_000;
+      const line = { id, sandboxId: record.lent.sandboxId, seconds, usd: seconds * pricePerS };
+      appendFileSync(join(stateDir, "e2b-costs.jsonl"), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    }
+    await rm(this.#folder(id), { recursive: true, force: true });
+  }
+
+  async #renewAll(): Promise<void> {
+    const { account, lifeS } = this.#ground;
+    for (const sandbox of this.#open.values()) {
+      await account.renew(sandbox.machine.lent.sandboxId, lifeS).catch(() => undefined); // again in a third of its life
+    }
+  }
+
+  #imageOf({ rootfs }: SandboxSpec): string {
+    if (rootfs.type === "image") return rootfs.ref;
+    if (rootfs.type === "host" && this.#ground.hostImage !== "") return this.#ground.hostImage;
+    const words =
+      rootfs.type === "host"
+        ? "this host's own system folders are not there on the e2b backend: name an image that stands for them"
+        : "the e2b backend has root file systems from images only";
+    throw new SandlotError("unsupported", words, { knob: "backend.host_image" });
+  }
+
+  #folder(id: string): string {
+    return join(this.#ground.stateDir, "sandboxes", id);
+  }
+
+  #recordPath(id: string): string {
+    return join(this.#folder(id), "sandbox.json");
+  }
+}
+
+function lackedBy({ memoryMiB, cpuMilli, pids, diskMiB }: Enforced): Lacks {
+  const group = "the machine has no control group for it, or none was tried out for want of backend.host_image";
+  return {
+    directories: "root file systems are images, which the service keeps",
+    hostNetwork: "a sandbox has the network of its machine at the service, never that of this host",
+    attach: "what a sandbox is shown has to be in its machine before it begins",
+    ...(memoryMiB === "NONE" && { memoryLimit: group, oomCount: group }),
+    ...(cpuMilli === "NONE" && { cpuLimit: group }),
+    ...(pids === "NONE" && { pidsLimit: group }),
+    ...(diskMiB === "NONE" && { diskLimit: "no sandbox was tried out for want of backend.host_image" }),
+  };
+}
+
+/** Names of metadata. */
+const INSTANCE = "sandlot";
+const PREPARES = "sandlot_prepares";
+const CHANGES = `${PLACE}/changes.tar`;
+const TRANSFER_MS = 1_800_000;

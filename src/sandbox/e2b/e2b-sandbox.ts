@@ -1,0 +1,160 @@
+import type { BareSandbox } from "../guarded.ts";
+import type { RunnerClient } from "../runner/client.ts";
+import type {
+  Enforced,
+  ExecOptions,
+  ExecResult,
+  FileContent,
+  FileOptions,
+  ReadRange,
+  SandboxSpec,
+} from "../sandbox.ts";
+import { FREEZE, KILL, OOM_KILLS, USAGE } from "./boot.ts";
+import type { End } from "./line.ts";
+import type { Machine } from "./machine.ts";
+import type { StartedRecord } from "./record.ts";
+
+export interface E2bSandboxParts {
+  readonly record: StartedRecord;
+  readonly machine: Machine;
+  readonly client: RunnerClient;
+  /** What is known to have ended. */
+  readonly end: End;
+  /** Ends the machine and removes what is written down of it. */
+  readonly remove: () => Promise<void>;
+}
+
+/** A sandbox in a machine of the service. See the contract for what its methods promise. */
+export class E2bSandbox implements BareSandbox {
+  readonly #parts: E2bSandboxParts;
+  readonly #pid: string;
+  /** Out-of-memory kills that were seen before. */
+  #oomKills = 0;
+  #ownDoing = false;
+  #frozen = 0;
+  #disposing: Promise<void> | undefined;
+
+  constructor(parts: E2bSandboxParts) {
+    this.#parts = parts;
+    this.#pid = String(parts.record.runner.pid);
+  }
+
+  get id(): string {
+    return this.#parts.record.spec.id;
+  }
+  get workdir(): string {
+    return this.#parts.record.spec.workdir;
+  }
+  get env(): SandboxSpec["env"] {
+    return this.#parts.record.spec.env;
+  }
+  get limits(): SandboxSpec["limits"] {
+    return this.#parts.record.spec.limits;
+  }
+  get enforced(): Enforced {
+    return this.#parts.record.runner.enforced;
+  }
+  get machine(): Machine {
+    return this.#parts.machine;
+  }
+
+  locate(path: string): string {
+    return path;
+  }
+
+  async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
+    const { cwd = this.workdir, env = this.env } = options;
+    const result = await this.#parts.client.exec(argv, { ...options, cwd, env });
+    const suspect = result.exitCode !== 0 && result.timedOut === false && !result.interrupted;
+    return { ...result, oomKills: suspect ? await this.#newOomKills() : 0 };
+  }
+
+  interrupt(callId: string): Promise<void> {
+    return this.#parts.client.interrupt(callId);
+  }
+
+  readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent> {
+    return this.#parts.client.readFile(path, options);
+  }
+
+  writeFile(
+    path: string,
+    data: Uint8Array,
+    options: FileOptions & { readonly mode?: number },
+  ): Promise<{ readonly failure?: string }> {
+    return this.#parts.client.writeFile(path, data, options);
+  }
+
+  acknowledge(callId: string): void {
+    this.#parts.client.acknowledge(callId);
+  }
+
+  async freeze(): Promise<AsyncDisposable> {
+    if (this.#frozen++ === 0) {
+      try {
+        await this.machine.run(FREEZE, "1", this.#pid);
+      } catch (error) {
+        this.#frozen--;
+        throw error;
+      }
+    }
+    let thawed = false;
+    return {
+      [Symbol.asyncDispose]: async (): Promise<void> => {
+        if (thawed) return;
+        thawed = true;
+        if (--this.#frozen === 0 && this.#disposing === undefined) await this.machine.run(FREEZE, "0", this.#pid);
+      },
+    };
+  }
+
+  /** Asks the service unless it is known. */
+  async alive(): Promise<boolean> {
+    const { end } = this.#parts;
+    if (this.#disposing !== undefined) return false;
+    if (end.what === undefined && !(await this.machine.exists())) end.what = "machine";
+    // Whose doing it was shows as long as the machine stands.
+    if (end.what === "process") this.#ownDoing ||= (await this.#newOomKills()) > 0;
+    return end.what === undefined;
+  }
+
+  async usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }> {
+    const [diskBytes = 0, memoryBytes = 0] = (await this.machine.run(USAGE)).trim().split(/\s+/).map(Number);
+    return { diskBytes, memoryBytes };
+  }
+
+  endedByItself(): string | undefined {
+    if (!this.#ownDoing) return undefined;
+    return `the sandbox ran out of its ${this.limits.memoryMiB} MiB of memory and its first process was ended`;
+  }
+
+  killCommands(): void {
+    this.machine.run(KILL, this.#pid).catch(() => undefined); // who waits for the command's end has its own time-out
+  }
+
+  dispose(): Promise<void> {
+    this.#disposing ??= this.#dispose().catch((error: unknown) => {
+      this.#disposing = undefined;
+      throw error;
+    });
+    return this.#disposing;
+  }
+
+  /** Lets go of it: it lives on, for a later server, until its time is over. */
+  detach(): Promise<void> {
+    return this.#parts.client.close();
+  }
+
+  async #dispose(): Promise<void> {
+    await this.#parts.client.close();
+    await this.#parts.remove();
+  }
+
+  /** One more round trip, for commands only that did not end well. */
+  async #newOomKills(): Promise<number> {
+    const now = Number(await this.machine.run(OOM_KILLS).catch(() => ""));
+    const before = this.#oomKills;
+    this.#oomKills = Math.max(before, now || 0);
+    return this.#oomKills - before;
+  }
+}

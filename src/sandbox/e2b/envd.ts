@@ -1,0 +1,193 @@
+import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { EnvelopeReader, type Event, encodeEnvelope, eventOf } from "./envelopes.ts";
+
+/** How the daemon inside a sandbox is reached. */
+export interface EnvdPlace {
+  /** What its paths are put behind. */
+  readonly url: string;
+  readonly sandboxId: string;
+  readonly token: string | undefined;
+}
+
+/** A request that the daemon, or what stands before it, refused, or that did not reach it. */
+export class EnvdError extends Error {
+  override readonly name = "EnvdError";
+  /** Of the answer; 0: there was none. */
+  readonly status: number;
+  /** The Connect protocol's word for it, or empty. */
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** A process's life as it is told: ends after `end`, throws `EnvdError` when the telling is cut off. */
+export interface Telling extends AsyncIterable<Event> {
+  close(): void;
+}
+
+/**
+ * The part of a sandbox's daemon that is needed here, as the user root: processes (Connect protocol, JSON) and whole files. Output comes as bytes, which the SDK's commands do not give.
+ */
+export class Envd {
+  readonly #place: EnvdPlace;
+
+  constructor(place: EnvdPlace) {
+    this.#place = place;
+  }
+
+  /** Starts a process; the first event has its id. What it prints while nobody listens is lost. */
+  start(argv: readonly [string, ...string[]], stdin: boolean): Promise<Telling> {
+    const [cmd, ...args] = argv;
+    return this.#tell("Start", { process: { cmd, args, envs: {}, cwd: "/" }, stdin });
+  }
+
+  /** Listens to a process that runs. `EnvdError` of code `not_found` when there is none. */
+  connect(pid: number): Promise<Telling> {
+    return this.#tell("Connect", { process: { pid } });
+  }
+
+  async sendInput(pid: number, data: Uint8Array): Promise<void> {
+    await this.#unary("SendInput", { process: { pid }, input: { stdin: Buffer.from(data).toString("base64") } });
+  }
+
+  /** Creates or replaces a file; missing folders are made. */
+  async upload(path: string, data: AsyncIterable<Uint8Array>): Promise<void> {
+    const boundary = `sandlot${this.#place.sandboxId}${Date.now()}`;
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    const request = this.#open("POST", `/files?${new URLSearchParams({ path, username: "root" })}`, UPLOAD_MS, {
+      "content-type": `multipart/form-data; boundary=${boundary}`,
+    });
+    const answered = answerOf(request);
+    answered.catch(() => undefined);
+    request.write(
+      `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\nContent-Type: application/octet-stream\r\n\r\n`,
+    );
+    try {
+      for await (const part of data) await written(request, part);
+      request.end(`\r\n--${boundary}--\r\n`);
+    } catch (error) {
+      request.destroy();
+      throw error;
+    }
+    await drained(await accepted(await answered));
+  }
+
+  async *download(path: string): AsyncGenerator<Uint8Array> {
+    const request = this.#open("GET", `/files?${new URLSearchParams({ path, username: "root" })}`, UPLOAD_MS);
+    request.end();
+    yield* await accepted(await answerOf(request));
+  }
+
+  async #unary(method: string, message: unknown): Promise<void> {
+    const request = this.#open("POST", `/process.Process/${method}`, UNARY_MS, { "content-type": "application/json" });
+    request.end(JSON.stringify(message));
+    await drained(await accepted(await answerOf(request)));
+  }
+
+  async #tell(method: string, message: unknown): Promise<Telling> {
+    const headers = {
+      "content-type": "application/connect+json",
+      "connect-protocol-version": "1",
+      "keepalive-ping-interval": String(PING_S),
+    };
+    const request = this.#open("POST", `/process.Process/${method}`, 3 * PING_S * 1_000, headers);
+    request.end(encodeEnvelope(message));
+    const response = await accepted(await answerOf(request));
+    return { close: () => void request.destroy(), [Symbol.asyncIterator]: () => events(response, request) };
+  }
+
+  #open(
+    method: string,
+    path: string,
+    silenceMs: number,
+    headers: Readonly<Record<string, string>> = {},
+  ): ClientRequest {
+    const { url, sandboxId, token } = this.#place;
+    const secure = url.startsWith("https:");
+    const request = (secure ? httpsRequest : httpRequest)(`${url.replace(/\/$/, "")}${path}`, {
+      method,
+      agent: secure ? HTTPS : HTTP,
+      headers: {
+        ...headers,
+        "e2b-sandbox-id": sandboxId,
+        "e2b-sandbox-port": "49983",
+        authorization: `Basic ${Buffer.from("root:").toString("base64")}`,
+        ...(token !== undefined && { "x-access-token": token }),
+      },
+    });
+    request.setTimeout(silenceMs, () => request.destroy(new Error(`nothing came within ${silenceMs} ms`)));
+    return request;
+  }
+}
+
+const HTTP = new HttpAgent({ keepAlive: true });
+const HTTPS = new HttpsAgent({ keepAlive: true });
+const UNARY_MS = 30_000;
+const UPLOAD_MS = 120_000;
+/** How often the daemon shows that a quiet process's line still stands. */
+const PING_S = 20;
+const WORDS = 2_000;
+
+function answerOf(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.once("response", resolve);
+    request.once("error", (error) => reject(new EnvdError(0, "", error.message, error)));
+  });
+}
+
+/** The answer, unless it is a refusal. */
+async function accepted(response: IncomingMessage): Promise<IncomingMessage> {
+  const status = response.statusCode ?? 0;
+  if (status >= 200 && status < 300) return response;
+  let text = "";
+  for await (const part of response) text = (text + String(part)).slice(0, WORDS);
+  const code = /"code"\s*:\s*"(\w+)"/.exec(text)?.[1] ?? "";
+  throw new EnvdError(status, code, `the sandbox's daemon answered ${status}: ${text}`);
+}
+
+async function drained(response: IncomingMessage): Promise<void> {
+  try {
+    for await (const _ of response);
+  } catch (error) {
+    throw new EnvdError(0, "", "the answer of the sandbox's daemon was cut off", error);
+  }
+}
+
+async function written(request: ClientRequest, part: Uint8Array): Promise<void> {
+  if (request.destroyed) throw new EnvdError(0, "", "the connection to the sandbox's daemon was lost");
+  if (request.write(part)) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      request.off("drain", done).off("close", done);
+      resolve();
+    };
+    request.on("drain", done).on("close", done);
+  });
+}
+
+async function* events(response: IncomingMessage, request: ClientRequest): AsyncGenerator<Event> {
+  const reader = new EnvelopeReader();
+  try {
+    for await (const arrived of response) {
+      for (const { last, message } of reader.push(arrived)) {
+        const { error } = message;
+        if (error !== undefined)
+          throw new EnvdError(200, error.code ?? "unknown", error.message ?? "it gave no reason");
+        if (last) return;
+        const event = eventOf(message);
+        if (event !== undefined) yield event;
+      }
+    }
+    throw new EnvdError(0, "", "the line to the process was cut off");
+  } catch (error) {
+    if (error instanceof EnvdError) throw error;
+    throw new EnvdError(0, "", "the line to the process was cut off", error);
+  } finally {
+    request.destroy();
+  }
+}

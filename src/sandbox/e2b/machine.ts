@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { SandlotError } from "../../errors.ts";
+import { RunnerGone } from "../runner/line.ts";
+import type { Account, Lent } from "./account.ts";
+import { Envd, EnvdError } from "./envd.ts";
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const ATTEMPTS = 4;
+const OUTPUT_BYTES = 64 * 1_024;
+
+/** A machine of the service, beside what runs in its sandbox: what is done here is done as its root. */
+export class Machine {
+  readonly lent: Lent;
+  readonly envd: Envd;
+  readonly #account: Account;
+
+  constructor(lent: Lent, account: Account) {
+    this.lent = lent;
+    this.envd = new Envd(account.daemonOf(lent));
+    this.#account = account;
+  }
+
+  /** Runs a script that does no harm when it is run twice, to its end; fault `sandbox` with its words when it fails. */
+  async run(script: string, ...words: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.#again(() =>
+      this.#ran(["/bin/bash", "-c", script, "sandlot", ...words]),
+    );
+    if (code === 0) return stdout;
+    throw new SandlotError("sandbox", `a machine's own command ended with ${code}: ${stderr.trim().slice(-1_000)}`);
+  }
+
+  /** `data` begins anew with every call. */
+  async upload(path: string, data: () => AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#again(() => this.envd.upload(path, data()));
+  }
+
+  exists(): Promise<boolean> {
+    return this.#account.exists(this.lent.sandboxId);
+  }
+
+  async #ran(argv: [string, ...string[]]): Promise<Ran> {
+    const telling = await this.envd.start(argv, false);
+    const said = { stdout: "", stderr: "" };
+    for await (const event of telling) {
+      if (event.type === "end") return { code: event.exitCode, ...said };
+      if (event.type === "start") continue;
+      said[event.type] = (said[event.type] + event.data.toString("utf8")).slice(-OUTPUT_BYTES);
+    }
+    throw new EnvdError(0, "", "the line to the process ended before the process");
+  }
+
+  async #again<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof EnvdError)) throw error;
+        if ((await this.exists().catch(() => true)) === false)
+          throw new RunnerGone("the sandbox is gone", { cause: error });
+        if (attempt === ATTEMPTS) throw new SandlotError("sandbox", error.message, { cause: error });
+      }
+      await sleep(200 * 2 ** attempt * (0.5 + Math.random()));
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { BuildError, Template } from "e2b";
+import { SandlotError } from "../../errors.ts";
+import type { ImageWatch } from "../sandbox.ts";
+import type { Account } from "./account.ts";
+
+/** Where sandboxes of an image come from, by what the service offers. */
+export interface TemplateOptions {
+  /**
+   * `build`: a template per image, built when it is missing. `tool`: one that is there already, which takes the image from the sandbox's metadata. `named`: one per image, made
+   * elsewhere, named after the image's last part and tag.
+   */
+  readonly kind: "build" | "tool" | "named";
+  /** With `tool`: its name. */
+  readonly tool: string;
+  /** With `tool`: the kind of registry that its images are in. */
+  readonly registryType: string;
+  readonly cpu: number;
+  readonly memoryMiB: number;
+}
+
+/** What a sandbox is asked for with. */
+export interface Origin {
+  readonly templateId: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Changes when templates would be built otherwise. */
+const RECIPE = 1;
+
+/** The templates of images. */
+export class Templates {
+  readonly #account: Account;
+  readonly #options: TemplateOptions;
+  readonly #known = new Map<string, Promise<Origin>>();
+
+  constructor(account: Account, options: TemplateOptions) {
+    this.#account = account;
+    this.#options = options;
+  }
+
+  /** Built when it is missing, once however many ask. Fault `task`: there is no such image; fault `sandbox`: the service failed. */
+  of(ref: string, watch: ImageWatch): Promise<Origin> {
+    const known = this.#known.get(ref);
+    if (known !== undefined) return known;
+    const found = this.#find(ref, watch);
+    this.#known.set(ref, found);
+    found.catch(() => this.#known.delete(ref));
+    return found;
+  }
+
+  /** What decides the content of its sandboxes. */
+  digestOf(ref: string, { templateId, metadata }: Origin): string {
+    const { cpu, memoryMiB } = this.#options;
+    const decides = JSON.stringify([ref, templateId, metadata, cpu, memoryMiB]);
+    return `sha256:${createHash("sha256").update(decides).digest("hex")}`;
+  }
+
+  async #find(ref: string, watch: ImageWatch): Promise<Origin> {
+    const { kind, tool, registryType, cpu, memoryMiB } = this.#options;
+    if (kind === "named") return { templateId: toolName(ref), metadata: {} };
+    if (kind === "tool") {
+      const resources = { cpu: String(cpu), memory: `${memoryMiB}Mi` };
+      const custom = { image: ref, imageRegistryType: registryType, resources };
+      return { templateId: tool, metadata: { "x-custom-config": JSON.stringify(custom) } };
+    }
+    const name = templateName(ref, this.#options);
+    const there = await this.#account.template(name);
+    return { templateId: there ?? (await this.#build(ref, name, watch)), metadata: {} };
+  }
+
+  /** Several servers may build at once: the name decides the content, so the last one stands for all. */
+  async #build(ref: string, name: string, { signal, report }: ImageWatch): Promise<string> {
+    const { cpu, memoryMiB } = this.#options;
+    report({ message: `building the template ${name} from ${ref}` });
+    try {
+      const { templateId } = await Template.build(Template().fromImage(ref).setUser("root"), name, {
+        ...this.#account.connection,
+        ...{ cpuCount: cpu, memoryMB: memoryMiB, signal },
+        onBuildLogs: ({ message }) => report({ message: message.slice(0, 200) }),
+      });
+      return templateId;
+    } catch (error) {
+      signal.throwIfAborted();
+      const words = error instanceof Error ? error.message : String(error);
+      const fault = error instanceof BuildError ? "task" : "sandbox";
+      throw new SandlotError(fault, `no template could be built from the image ${ref}: ${words}`, { cause: error });
+    }
+  }
+}
+
+/** Readable in front, unmistakable behind: the service takes lower-case letters, digits, dashes and underscores. */
+export function templateName(ref: string, { cpu, memoryMiB }: Pick<TemplateOptions, "cpu" | "memoryMiB">): string {
+  const slug = ref
+    .toLowerCase()
+    .replace(/@sha256:[0-9a-f]+$/, "")
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "")
+    .slice(-40)
+    .replace(/^-/, "");
+  const hash = createHash("sha256").update(JSON.stringify([ref, cpu, memoryMiB, RECIPE]));
+  return `sandlot-${slug}-${hash.digest("hex").slice(0, 16)}`;
+}
+
+const TOOL_NAME = 50;
+
+/** As tools for images are named by those who make them: the last part of the repository, a dash, the whole tag; 50 characters, of which the repository gives way. */
+export function toolName(ref: string): string {
+  const [path = "", tag = "latest"] = /^(.*?)(?::([^:/@]+))?(?:@.*)?$/.exec(ref)?.slice(1) ?? [];
+  const plain = (text: string): string => text.replace(/[^A-Za-z0-9_-]/g, "-").replace(/-+/g, "-");
+  const end = `-${plain(tag)}`.slice(0, TOOL_NAME);
+  const repository = plain(path.slice(path.lastIndexOf("/") + 1));
+  return `${repository.slice(0, TOOL_NAME - end.length)}${end}`.replace(/-+/g, "-").replace(/^-|-$/g, "");
+}

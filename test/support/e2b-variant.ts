@@ -1,0 +1,55 @@
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { newPlace, type Variant as OwnVariant } from "./backends.ts";
+import { hostDisk } from "./e2b/host-disk.ts";
+import { E2bServer } from "./e2b/server.ts";
+import type { Ground, Place, Variant } from "./variants.ts";
+
+/** The E2B backend against the test server, whose image `host:latest` is this host's system folders. */
+export function e2bVariant(name: string): Variant {
+  return { backend: "e2b", name, ground: e2bGround };
+}
+
+async function e2bGround(): Promise<Ground> {
+  if (process.getuid?.() !== 0) throw new Error("the E2B test server makes name spaces and mounts, which needs root");
+  const folder = mkdtempSync(join(tmpdir(), "sandlot-e2b-"));
+  const server = await E2bServer.start({ images: new Map([["host:latest", await hostDisk(folder)]]) });
+  return {
+    place: () => placeOn(server),
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What the backend is opened with to speak to a test server. */
+export function e2bOptions({ apiKey, url }: Pick<E2bServer, "apiKey" | "url">): OwnVariant["options"] {
+  return {
+    type: "e2b",
+    ...{ apiKey, domain: "", apiUrl: url, sandboxUrl: url, apiVersion: "v1" },
+    ...{ maxSandboxes: 50, createsPerSecond: 50, hostImage: "host:latest", lifeS: 300 },
+    templates: { kind: "build", tool: "", registryType: "", cpu: 2, memoryMiB: 2_048 },
+    ...{ pricePerCpuS: 0.000014, pricePerGibS: 0.0000045 },
+  };
+}
+
+function placeOn(server: E2bServer): Place {
+  const own = newPlace({ name: "e2b", options: e2bOptions(server) });
+  const sandboxes = join(own.stateDir, "sandboxes");
+  return {
+    ...own,
+    leftovers: async () => [
+      ...server.sandboxes.named({ sandlot: own.instance }).map(({ id }) => `machine ${id}`),
+      ...readdirSync(sandboxes, { withFileTypes: true }).map(({ name }) => `folder ${name}`),
+    ],
+    endFromOutside: async (id) => {
+      const record = JSON.parse(readFileSync(join(sandboxes, id, "sandbox.json"), "utf8")); // as src/sandbox/e2b/record.ts writes it
+      const [box] = server.sandboxes.named({ sandlot_id: id });
+      await box?.machine.run(["/bin/bash", "-c", `kill -9 ${record.runner.pid}`]);
+    },
+    daemon: { because: "the machines and what stands before them are the service's own" },
+  };
+}
