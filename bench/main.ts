@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { benchBackends } from "./backends.ts";
 import { type Row, table } from "./measure.ts";
 import { benchSandbox } from "./sandbox.ts";
 import { benchTax } from "./tax.ts";
@@ -8,6 +9,7 @@ type Say = (line: string) => void;
 const BENCHES: Readonly<Record<string, (say: Say) => Promise<Row[]>>> = {
   sandbox: benchSandbox,
   tax: benchTax,
+  backends: benchBackends,
   all: async (say) => [...(await benchSandbox(say)), ...(await benchTax(say))],
 };
 

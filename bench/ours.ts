@@ -32,7 +32,7 @@ export class OurServer {
   static async start(
     folder: string,
     root: string,
-    { disk, warm }: { disk: "auto" | "watched"; warm: number },
+    { disk, warm, backend }: { disk: "auto" | "watched"; warm: number; backend?: object },
   ): Promise<OurServer> {
     mkdirSync(folder, { recursive: true });
     const ready = join(folder, "ready");
@@ -40,7 +40,7 @@ export class OurServer {
     writeFileSync(
       config,
       [
-        `backend: { type: oci, disk: ${disk} }`,
+        `backend: ${JSON.stringify(backend ?? { type: "oci", disk })}`,
         "pools: { default: { slots: 1000 } }",
         "sandboxes: { total: 1000 }",
         `warm: { per_environment: ${warm}, total: ${warm} }`,

@@ -1,0 +1,162 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Validity } from "../src/gen/sandlot/v1/grade_pb.ts";
+import { specIn } from "../test/support/backends.ts";
+import { Subject } from "../test/support/subject.ts";
+import { VARIANTS } from "../test/support/variants.ts";
+import { compare, type Row, timed } from "./measure.ts";
+import { OurServer } from "./ours.ts";
+import { buildRoot } from "./root.ts";
+
+const ROUNDS = 5;
+const EXECUTES = 20;
+const FILE_BYTES = 1_048_576;
+const GROUPS = 16;
+const MEMBERS = 8;
+const STEPS = 4;
+
+type Say = (line: string) => void;
+type Timings = Record<"create" | "execute" | "transfer" | "release", number[]>;
+
+/** What a sandbox costs on each backend that can be had here, as ratios to oci in the same run, and one step of GRPO on each. Never anything hostile: one of them isolates nothing. */
+export async function benchBackends(say: Say): Promise<Row[]> {
+  const subjects = await opened(say);
+  try {
+    const timings = new Map<Subject, Timings>(
+      subjects.map((subject) => [subject, { create: [], execute: [], transfer: [], release: [] }]),
+    );
+    for (let round = 0; round < ROUNDS; round++) {
+      say(`round ${round + 1} of ${ROUNDS}`);
+      for (const [subject, into] of timings) await oneLife(subject, into);
+    }
+    return [...lives(timings), ...(await steps(subjects, say))];
+  } finally {
+    for (const subject of subjects) await subject[Symbol.asyncDispose]();
+  }
+}
+
+async function opened(say: Say): Promise<Subject[]> {
+  const subjects: Subject[] = [];
+  for (const variant of VARIANTS.filter(({ only }) => only === undefined)) {
+    await Subject.open(variant).then(
+      (subject) => subjects.push(subject),
+      (error: unknown) => say(`left out: ${variant.name}: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  }
+  return subjects;
+}
+
+async function oneLife({ backend, place }: Subject, into: Timings): Promise<void> {
+  const { ms, value: sandbox } = await timed(() => backend.create(specIn(place)));
+  into.create.push(ms);
+  for (let i = 0; i < EXECUTES; i++) {
+    const options = { callId: `true-${i}`, timeoutMs: 60_000 };
+    into.execute.push((await timed(() => sandbox.exec(["true"], options))).ms);
+  }
+  const data = new Uint8Array(FILE_BYTES);
+  const path = sandbox.locate("/work/bench");
+  const there = () => sandbox.writeFile(path, data, { callId: "write" });
+  const back = () => sandbox.readFile(path, { callId: "read" });
+  into.transfer.push((await timed(async () => [await there(), await back()])).ms);
+  into.release.push((await timed(() => sandbox.dispose())).ms);
+}
+
+function lives(timings: ReadonlyMap<Subject, Timings>): Row[] {
+  const [ours, ...others] = timings;
+  if (ours === undefined) return [];
+  const names = ["create", "execute", "transfer", "release"] as const;
+  return others.flatMap(([{ variant }, theirs]) =>
+    names.map((name) => compare(`backend_${name}`, "ms", ours[1][name], { name: variant.name, values: theirs[name] })),
+  );
+}
+
+interface Step {
+  readonly name: string;
+  /** Until the last reward is there. */
+  readonly wallS: number;
+  /** Of each trajectory, what was neither the model's nor the command's, in percent. */
+  readonly environment: readonly number[];
+  readonly lost: number;
+}
+
+/** 16 groups of 8, each with a model that thinks between its steps. */
+async function steps(subjects: readonly Subject[], say: Say): Promise<Row[]> {
+  const folder = mkdtempSync(join(tmpdir(), "sandlot-bench-"));
+  const root = join(folder, "root");
+  buildRoot(root);
+  const played: Step[] = [];
+  try {
+    for (const { variant, place, backend } of subjects.filter(
+      (subject) => subject.backend.lacks.directories === undefined,
+    )) {
+      const { stateDir: _, instance: __, runnerPath: ___, hide: ____, ...own } = place.options;
+      const server = await OurServer.start(join(folder, backend.name), root, {
+        disk: "auto",
+        warm: 2,
+        backend: settings(own),
+      });
+      try {
+        played.push(await step(variant.name, server));
+        const last = played.at(-1);
+        say(
+          `${variant.name}: ${last?.wallS.toFixed(1)} s to the last reward, ${last?.lost} of ${GROUPS * MEMBERS} lost`,
+        );
+      } finally {
+        await server.stop();
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const [ours, ...others] = played;
+  if (ours === undefined) return [];
+  return others.flatMap((theirs) => [
+    compare("step_16x8", "s", [ours.wallS], { name: theirs.name, values: [theirs.wallS] }),
+    compare("step_16x8_environment", "%", ours.environment, { name: theirs.name, values: theirs.environment }),
+    compare("step_16x8_lost", "rewards", [ours.lost], { name: theirs.name, values: [theirs.lost] }),
+  ]);
+}
+
+/** As a configuration spells them. */
+function settings(own: object): object {
+  return Object.fromEntries(Object.entries(own).filter(([key]) => key !== "env"));
+}
+
+async function step(name: string, server: OurServer): Promise<Step> {
+  const first = await server.create(); // prepares the environment
+  await server.release(first.id);
+  const environment: number[] = [];
+  let lost = 0;
+  const { ms } = await timed(() =>
+    Promise.all(
+      Array.from({ length: GROUPS * MEMBERS }, async (_, index) => {
+        const share = await trajectory(server, index).catch(() => undefined);
+        if (share === undefined) lost += 1;
+        else environment.push(share);
+      }),
+    ),
+  );
+  return { name, wallS: ms / 1_000, environment: environment.length === 0 ? [Number.NaN] : environment, lost };
+}
+
+/** The share of the environment in percent; undefined when there was no reward. */
+async function trajectory(server: OurServer, index: number): Promise<number | undefined> {
+  const began = performance.now();
+  let elsewhereMs = 0;
+  const { id } = await server.create();
+  try {
+    for (let at = 0; at < STEPS; at++) {
+      const thinkMs = 200 + ((index * 7919 + at * 104_729) % 600);
+      await sleep(thinkMs);
+      const { timings } = await server.bash(id, "python3 -c 'print(sum(range(10**5)))'");
+      elsewhereMs += thinkMs + (timings?.commandMs ?? 0);
+    }
+    const grade = await server.submitted(id);
+    if (grade.validity !== Validity.VALID || grade.reward === undefined) return undefined;
+    return 100 * (1 - elsewhereMs / (performance.now() - began));
+  } finally {
+    await server.release(id);
+  }
+}
