@@ -99,6 +99,28 @@ const Backend = z.discriminatedUnion("type", [
     pull: z.enum(["missing", "never", "always"]).default("missing"),
   }),
   z.strictObject({
+    type: z.literal("e2b"),
+    /** A file with nothing but the key; empty: E2B_API_KEY. */
+    api_key_file: z.string().default(""),
+    /** Empty, as the two that follow: what E2B_DOMAIN, E2B_API_URL and E2B_SANDBOX_URL say, else E2B's own. */
+    domain: z.string().default(""),
+    api_url: z.string().default(""),
+    sandbox_url: z.string().default(""),
+    api_version: z.enum(["v1", "v2"]).default("v1"),
+    max_sandboxes: z.int().min(4).default(20),
+    creates_per_s: z.number().positive().default(1),
+    templates: z.enum(["build", "tool", "named"]).default("build"),
+    tool: z.string().default(""),
+    registry_type: z.string().default("personal"),
+    template_cpu: Count.default(2),
+    template_memory_mib: z.int().min(512).multipleOf(2).default(4_096),
+    host_image: z.string().default(""),
+    /** No less than three renewals need. */
+    life_s: z.int().min(60).default(1_800),
+    usd_per_cpu_s: z.number().min(0).default(0.000_014),
+    usd_per_gib_s: z.number().min(0).default(0.000_004_5),
+  }),
+  z.strictObject({
     type: z.literal("process"),
     commands_run_unprotected_on_this_host: z.literal(true),
   }),

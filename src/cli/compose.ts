@@ -19,6 +19,7 @@ import { type OpenRollouts, openRollouts } from "../trajectory/open.ts";
 import type { TrajectoryLimits } from "../trajectory/rollouts.ts";
 import { Judge } from "../verdict/judge-in-worker.ts";
 import { filesOfTasks, readCatalog } from "./catalog.ts";
+import { e2bOptions, roomOf } from "./e2b-options.ts";
 import { judging } from "./judging.ts";
 import type { Settings } from "./settings.ts";
 import { lockState } from "./state-lock.ts";
@@ -81,7 +82,8 @@ async function open(
   const { kind } = config.grading;
   const limits = ofSandbox(defaults);
   const failed = (err: unknown): void => log.error({ err }, "work behind the calls failed");
-  const { per_environment: perEnvironment, total } = config.warm;
+  const { per_environment: perEnvironment } = config.warm;
+  const { warm: total } = roomOf(config);
   const warm = new WarmPool({ backend, perEnvironment, total, failed });
   const grader = new Grader({ backend, warm, judge, newId, limits, serverVersion: VERSION, hostLacks, kind });
   const rollouts = await openRollouts({
@@ -139,16 +141,18 @@ export function openOwnBackend(settings: Settings, instance: string): Promise<Ba
     runnerPath: join(ROOT, "runner/sandlot-runner"),
     hide: [ROOT, ...filesOfTasks(settings), ...repositories],
   };
-  return openBackend({ ...common, ...ownOptions(config.backend) });
+  return openBackend({ ...common, ...ownOptions(config.backend, settings) });
 }
 
 /** What a backend has beside the common options, as its opener takes it. */
-function ownOptions(backend: BackendConfig) {
+function ownOptions(backend: BackendConfig, settings: Settings) {
   switch (backend.type) {
     case "oci":
       return { ...backend, images: backend.images.map((path) => resolve(path)), env: environmentOfTools() };
     case "docker":
       return backend;
+    case "e2b":
+      return e2bOptions(backend, settings);
     case "process":
       return { type: backend.type };
   }
@@ -184,10 +188,11 @@ export function openEnvironments(settings: Settings, backend: Backend, newId: ()
 }
 
 function sandboxAdmission({ config }: Settings): Admission {
-  const { total, expected_mib, reserve_mib } = config.sandboxes;
+  const { expected_mib, reserve_mib } = config.sandboxes;
+  const { sandboxes: total } = roomOf(config);
   const pools = Object.entries(config.pools).map(([name, { slots, queue, priority }]) => [
     name,
-    { slots: slots === "auto" ? total : slots, queue, priority },
+    { slots: slots === "auto" ? total : Math.min(slots, total), queue, priority },
   ]);
   const headroom = memoryHeadroom({ perSandboxMiB: expected_mib, reserveMiB: reserve_mib });
   return new Admission({ pools: Object.fromEntries(pools), total, headroom });
@@ -198,8 +203,7 @@ function gradingAdmission(settings: Settings): Admission {
   return new Admission({ pools: { default: { slots, queue: GRADING_QUEUE, priority: 0 } }, total: slots });
 }
 
-const slotsOfGrading = ({ config }: Settings): number =>
-  config.grading.slots === "auto" ? availableParallelism() : config.grading.slots;
+const slotsOfGrading = ({ config }: Settings): number => roomOf(config).gradings;
 
 function toLimits(limits: LimitsConfig): TrajectoryLimits {
   return {

@@ -8,10 +8,12 @@ const SCOPES: readonly Scope[] = ["rollout", "sandbox", "hidden", "admin"];
 const PREFIX = "SANDLOT_TOKEN_";
 /** Of the hub that has the data sets. */
 const HUB_TOKEN = "HF_TOKEN";
+/** Of the service that lends machines. */
+const E2B_KEY = "E2B_API_KEY";
 
 /**
  * All secrets of this process: `KEY=value` lines of a file, and above them the environment. `SANDLOT_TOKEN_<NAME>=<token> [scope,scope]`
- * admits clients; without scopes a token has `rollout`. `HF_TOKEN` opens private data sets of the hub. Shows nothing when it is printed or logged.
+ * admits clients; without scopes a token has `rollout`. `HF_TOKEN` opens private data sets of the hub, `E2B_API_KEY` the account whose machines the e2b backend uses. Shows nothing when it is printed or logged.
  */
 export class Credentials {
   readonly #values: ReadonlyMap<string, string>;
@@ -23,7 +25,7 @@ export class Credentials {
   static read(file: string, env: Readonly<Record<string, string | undefined>>): Credentials {
     const values = new Map(parseLines(readIfThere(file), file));
     for (const [key, value] of Object.entries(env)) {
-      if ((key.startsWith(PREFIX) || key === HUB_TOKEN) && value) values.set(key, value);
+      if ((key.startsWith(PREFIX) || key === HUB_TOKEN || key === E2B_KEY) && value) values.set(key, value);
     }
     return new Credentials(values);
   }
@@ -34,6 +36,10 @@ export class Credentials {
 
   get hubToken(): string | undefined {
     return this.#values.get(HUB_TOKEN) || undefined;
+  }
+
+  get e2bKey(): string | undefined {
+    return this.#values.get(E2B_KEY) || undefined;
   }
 
   /** Replaces every secret in a text. */
