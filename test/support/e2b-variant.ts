@@ -12,12 +12,15 @@ export function e2bVariant(name: string): Variant {
   return { backend: "e2b", name, ground: e2bGround };
 }
 
-async function e2bGround(): Promise<Ground> {
+/** A test server with that image. Ended with the block. */
+export async function e2bService(
+  versions: readonly ("v1" | "v2")[] = ["v1", "v2"],
+): Promise<AsyncDisposable & { readonly server: E2bServer }> {
   if (process.getuid?.() !== 0) throw new Error("the E2B test server makes name spaces and mounts, which needs root");
   const folder = mkdtempSync(join(tmpdir(), "sandlot-e2b-"));
-  const server = await E2bServer.start({ images: new Map([["host:latest", await hostDisk(folder)]]) });
+  const server = await E2bServer.start({ versions, images: new Map([["host:latest", await hostDisk(folder)]]) });
   return {
-    place: () => placeOn(server),
+    server,
     [Symbol.asyncDispose]: async () => {
       await server[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
@@ -25,8 +28,16 @@ async function e2bGround(): Promise<Ground> {
   };
 }
 
+async function e2bGround(): Promise<Ground> {
+  const service = await e2bService();
+  return { place: () => placeOn(service.server), [Symbol.asyncDispose]: () => service[Symbol.asyncDispose]() };
+}
+
 /** What the backend is opened with to speak to a test server. */
-export function e2bOptions({ apiKey, url }: Pick<E2bServer, "apiKey" | "url">): OwnVariant["options"] {
+export function e2bOptions({
+  apiKey,
+  url,
+}: Pick<E2bServer, "apiKey" | "url">): Extract<OwnVariant["options"], { type: "e2b" }> {
   return {
     type: "e2b",
     ...{ apiKey, domain: "", apiUrl: url, sandboxUrl: url, apiVersion: "v1" },
@@ -36,8 +47,9 @@ export function e2bOptions({ apiKey, url }: Pick<E2bServer, "apiKey" | "url">): 
   };
 }
 
-function placeOn(server: E2bServer): Place {
-  const own = newPlace({ name: "e2b", options: e2bOptions(server) });
+/** A server's own state folder, with a backend at that service. */
+export function placeOn(server: E2bServer, changes: Partial<ReturnType<typeof e2bOptions>> = {}): Place {
+  const own = newPlace({ name: "e2b", options: { ...e2bOptions(server), ...changes } });
   const sandboxes = join(own.stateDir, "sandboxes");
   return {
     ...own,

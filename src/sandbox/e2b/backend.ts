@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { SandlotError } from "../../errors.ts";
+import { isFault, SandlotError } from "../../errors.ts";
 import type { Lacks } from "../abilities.ts";
 import { unpackUpper } from "../archive/unpack.ts";
 import type { BareBackend } from "../guarded.ts";
@@ -11,6 +11,7 @@ import { type Account, ID, type Lent, ServiceError } from "./account.ts";
 import { FREEZE, PACK, PLACE } from "./boot.ts";
 import { boot, meet } from "./create.ts";
 import { E2bSandbox } from "./e2b-sandbox.ts";
+import { EnvdError } from "./envd.ts";
 import type { Gate } from "./gate.ts";
 import type { End } from "./line.ts";
 import { Machine } from "./machine.ts";
@@ -149,25 +150,37 @@ export class E2bBackend implements BareBackend {
     signal?.throwIfAborted();
     const release = await this.#ground.gate.enter(signal);
     try {
-      const record: E2bRecord = { version: 1, type: "e2b", spec, startedAt: Date.now() };
-      writeRecord(this.#recordPath(spec.id), record);
-      const lent = await this.#lend(prepared ?? origin, spec, signal);
-      writeRecord(this.#recordPath(spec.id), { ...record, lent });
-      signal?.throwIfAborted();
-      const machine = new Machine(lent, this.#ground.account);
-      if (prepared === undefined) await this.#prepared.furnish(machine, spec);
-      for (const [at, view] of spec.views.entries()) await this.#show(view, machine, at);
-      signal?.throwIfAborted();
-      const started: StartedRecord = { ...record, lent, runner: await boot(machine, spec, renames) };
-      writeRecord(this.#recordPath(spec.id), started);
-      const sandbox = await this.#adopt(started, machine, release);
-      if (signal?.aborted !== true) return sandbox;
-      await sandbox.dispose();
-      throw signal.reason;
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.#begin(spec, { origin, prepared, renames, release, signal });
+        } catch (error) {
+          signal?.throwIfAborted();
+          if (attempt === ATTEMPTS || !isPassing(error)) throw error;
+          await this.#removeRemains(spec.id); // a machine of which it is not known how far it came
+        }
+      }
     } catch (error) {
       release();
       throw error;
     }
+  }
+
+  async #begin(spec: SandboxSpec, { origin, prepared, renames, release, signal }: Beginning): Promise<E2bSandbox> {
+    const record: E2bRecord = { version: 1, type: "e2b", spec, startedAt: Date.now() };
+    writeRecord(this.#recordPath(spec.id), record);
+    const lent = await this.#lend(prepared ?? origin, spec, signal);
+    writeRecord(this.#recordPath(spec.id), { ...record, lent });
+    signal?.throwIfAborted();
+    const machine = new Machine(lent, this.#ground.account);
+    if (prepared === undefined) await this.#prepared.furnish(machine, spec);
+    for (const [at, view] of spec.views.entries()) await this.#show(view, machine, at);
+    signal?.throwIfAborted();
+    const started: StartedRecord = { ...record, lent, runner: await boot(machine, spec, renames) };
+    writeRecord(this.#recordPath(spec.id), started);
+    const sandbox = await this.#adopt(started, machine, release);
+    if (signal?.aborted !== true) return sandbox;
+    await sandbox.dispose();
+    throw signal.reason;
   }
 
   async #lend(origin: Origin, { id, network }: SandboxSpec, signal: AbortSignal | undefined): Promise<Lent> {
@@ -275,6 +288,23 @@ function lackedBy({ memoryMiB, cpuMilli, pids, diskMiB }: Enforced): Lacks {
     ...(pids === "NONE" && { pidsLimit: group }),
     ...(diskMiB === "NONE" && { diskLimit: "no sandbox was tried out for want of backend.host_image" }),
   };
+}
+
+/** What a beginning goes on with once it has a place. */
+interface Beginning {
+  readonly origin: Origin;
+  readonly prepared: Origin | undefined;
+  readonly renames: "on" | "off";
+  readonly release: () => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+const ATTEMPTS = 3;
+
+/** What another machine may be spared; a refusal of the service, or of what was asked for, is not. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof ServiceError) return error.status === 0 || error.status >= 500;
+  return error instanceof EnvdError || error instanceof RunnerGone || isFault(error, "sandbox");
 }
 
 /** Names of metadata. */

@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Backend, Sandbox } from "../../src/sandbox/sandbox.ts";
+import { bash, eventually, specIn } from "../support/backends.ts";
+import { TOO_MANY } from "../support/e2b/faults.ts";
+import type { E2bServer } from "../support/e2b/server.ts";
+import { e2bService, placeOn } from "../support/e2b-variant.ts";
+import { leaveOut } from "../support/required.ts";
+import type { Place } from "../support/variants.ts";
+
+const CREATE = /^POST \/sandboxes$/;
+
+/** What the service may do wrong at each call, and what a server makes of it. */
+if (process.getuid?.() !== 0) {
+  leaveOut("faults of E2B", "e2b", "the test server makes name spaces and mounts, which needs root");
+  test.skip("faults of E2B need root");
+} else {
+  describe("the e2b backend, when", () => {
+    let service: Awaited<ReturnType<typeof e2bService>>;
+    let server: E2bServer;
+    let place: Place;
+    let backend: Backend;
+    let shared: Sandbox;
+
+    beforeAll(async () => {
+      service = await e2bService();
+      server = service.server;
+      place = placeOn(server, { maxSandboxes: 4 });
+      backend = await place.open();
+      shared = await backend.create(specIn(place));
+    });
+
+    beforeEach(() => {
+      server.faults.length = 0;
+    });
+
+    afterAll(async () => {
+      server.faults.length = 0;
+      await shared?.dispose();
+      const listed = await backend.list();
+      await backend.close();
+      expect([listed, await place.leftovers()]).toEqual([[], []]);
+      await place[Symbol.asyncDispose]();
+      await service[Symbol.asyncDispose]();
+    });
+
+    /** It is made and works; afterwards there is no machine more than before. */
+    async function madeAllTheSame(): Promise<void> {
+      const before = server.sandboxes.ids.length;
+      const sandbox = await backend.create(specIn(place));
+      expect((await bash(sandbox, "cat file")).stdout).toBe("from the layer\n");
+      await sandbox.dispose();
+      expect(server.faults.filter(({ times }) => times > 0)).toEqual([]);
+      expect(server.sandboxes.ids).toHaveLength(before);
+    }
+
+    test.each([
+      ["too many requests come in a time", { answer: TOO_MANY.requests }],
+      ["there are too many machines", { answer: TOO_MANY.sandboxes }],
+      ["a gateway fails", { answer: { status: 502, body: { code: 502, message: "bad gateway" } } }],
+      ["a create is cut off", { cut: "before" as const }],
+      ["the answer to a create is lost", { cut: "after" as const }],
+      ["the service is slow", { delayMs: 400 }],
+    ])("%s, makes the machine all the same, and one only", async (_what, fault) => {
+      server.faults.push({ at: CREATE, times: 1, ...fault });
+      await madeAllTheSame();
+    });
+
+    test.each([
+      ["its daemon does not start the runner", { at: /Process\/Start$/, answer: { status: 502, body: { code: 502 } } }],
+      ["the line to the runner is cut while it starts", { at: /Process\/Start$/, cutAfterBytes: 40 }],
+      ["the first input is lost", { at: /SendInput$/, cut: "before" as const }],
+      ["the runner cannot be attached to at once", { at: /Process\/Connect$/, answer: { status: 503, body: {} } }],
+    ])("%s, makes a sandbox that works", async (_what, fault) => {
+      server.faults.push({ times: 1, ...fault });
+      await madeAllTheSame();
+    });
+
+    test.each([
+      ["input is lost", { at: /SendInput$/, cut: "before" as const }],
+      ["the answer to input is lost", { at: /SendInput$/, cut: "after" as const }],
+      ["input is refused by a gateway", { at: /SendInput$/, answer: { status: 502, body: { code: 502 } } }],
+    ])("%s, runs a command once and gives its result", async (_what, fault) => {
+      server.faults.push({ times: 1, ...fault });
+      const name = `once-${server.requests.length}`;
+      const result = await bash(shared, `echo x >> ${name}; seq 1 20000; cat ${name}`);
+      expect(result.exitCode).toBe(0);
+      expect(result.stdout.endsWith("20000\nx\n")).toBe(true);
+      expect(server.faults[0]?.times).toBe(0);
+    });
+
+    test("lines are cut in the middle of output again and again, gives all of it", async () => {
+      server.faults.push({ at: /SendInput$/, times: 1, cut: "after" });
+      server.faults.push({ at: /Process\/Connect$/, times: 4, cutAfterBytes: 40_000 });
+      const { stdout } = await bash(shared, "for n in $(seq 1 30); do seq 1 1000; sleep 0.02; done; echo end", {
+        onOutput: () => undefined,
+      });
+      expect(stdout.split("\n").filter((line) => line === "1000")).toHaveLength(30);
+      expect(stdout.endsWith("end\n")).toBe(true);
+    });
+
+    test("a machine's time is over in the middle of a command, says that it was the host", async () => {
+      const sandbox = await backend.create(specIn(place));
+      let started = false;
+      const running = bash(sandbox, "echo go; sleep 60", {
+        timeoutMs: 60_000,
+        onOutput: () => {
+          started = true;
+        },
+      });
+      const told = expect(running).rejects.toMatchObject({ fault: "sandbox" });
+      await eventually("it runs", () => started);
+      const [box] = server.sandboxes.named({ sandlot_id: sandbox.id });
+      await fetch(`${server.url}/sandboxes/${box?.id}`, { method: "DELETE", headers: { "x-api-key": server.apiKey } });
+      await told;
+      expect(await sandbox.alive()).toBe(false);
+      await sandbox.dispose();
+    });
+
+    test("a removal is refused at first, removes", async () => {
+      const sandbox = await backend.create(specIn(place));
+      server.faults.push({ at: /^DELETE /, times: 2, answer: { status: 500, body: { code: 500, message: "later" } } });
+      await sandbox.dispose();
+      expect(server.sandboxes.named({ sandlot_id: sandbox.id })).toEqual([]);
+    });
+
+    test("the account is full, waits for a place", async () => {
+      const more = await Promise.all([1, 2, 3].map(() => backend.create(specIn(place))));
+      let made = false;
+      const last = backend.create(specIn(place)).then((sandbox) => {
+        made = true;
+        return sandbox;
+      });
+      await bash(shared, "sleep 0.3");
+      expect(made).toBe(false);
+      await more[0]?.dispose();
+      const waited = await last;
+      expect((await bash(waited, "cat file")).stdout).toBe("from the layer\n");
+      await Promise.all([...more.slice(1), waited].map((sandbox) => sandbox.dispose()));
+    });
+
+    test("it has no snapshots, furnishes each machine itself", async () => {
+      await using bare = placeOn(server);
+      const opened = await bare.open();
+      server.faults.push({
+        at: /\/snapshots$/,
+        times: 100,
+        answer: { status: 404, body: { code: 404, message: "no" } },
+      });
+      const [one, two] = await Promise.all([opened.create(specIn(bare)), opened.create(specIn(bare))]);
+      expect((await bash(two, "cat file")).stdout).toBe("from the layer\n");
+      await Promise.all([one.dispose(), two.dispose()]);
+      await opened.close();
+      expect(await bare.leftovers()).toEqual([]);
+    });
+
+    test("the key is wrong, says so before anything is made", async () => {
+      await using wrong = placeOn(server, { apiKey: "e2b_wrong" });
+      await expect(wrong.open()).rejects.toMatchObject({
+        fault: "unsupported",
+        message: expect.stringContaining("401"),
+      });
+    });
+
+    test("the image is not there, blames the task", async () => {
+      const rootfs = { type: "image", ref: "nowhere:1", digest: `sha256:${"0".repeat(64)}` } as const;
+      await expect(backend.create(specIn(place, { rootfs }))).rejects.toMatchObject({ fault: "task" });
+    });
+  });
+
+  test("the e2b backend makes sandboxes at a service with the newer paths only", async () => {
+    await using service = await e2bService(["v2"]);
+    await using place = placeOn(service.server, { apiVersion: "v2" });
+    const backend = await place.open();
+    const sandbox = await backend.create(specIn(place));
+    expect((await bash(sandbox, "cat file")).stdout).toBe("from the layer\n");
+    await sandbox.dispose();
+    await backend.close();
+    await using older = placeOn(service.server, { apiVersion: "v1" });
+    await expect(older.open()).rejects.toThrow("405");
+  });
+}
