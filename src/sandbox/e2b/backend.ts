@@ -127,8 +127,8 @@ export class E2bBackend implements BareBackend {
       if (!(await sandbox.alive())) {
         throw new SandlotError("task", sandbox.endedByItself() ?? "the sandbox ended while the layer was built");
       }
-      await using _frozen = await sandbox.freeze();
-      await sandbox.machine.run(PACK, CHANGES);
+      await sandbox.freeze(); // for good: its machine ends below
+      await sandbox.machine.run(PACK, CHANGES, "/");
       await unpackUpper(target, sandbox.machine.envd.download(CHANGES), AbortSignal.timeout(TRANSFER_MS));
     } finally {
       await sandbox.dispose();
@@ -204,7 +204,7 @@ export class E2bBackend implements BareBackend {
       throw new SandlotError("not_found", `there is no sandbox ${view.of} to view`, { field: "views" });
     }
     const viewed = new Machine(record.lent, this.#ground.account);
-    await viewed.run(PACK, CHANGES);
+    await viewed.run(PACK, CHANGES, view.within ?? "/");
     await machine.upload(`${PLACE}/view${at}.tar`, () => viewed.envd.download(CHANGES));
   }
 

@@ -113,10 +113,19 @@ for round in 1 2 3 4 5; do
 done
 `;
 
-/** Packs what the sandbox changed, as an overlay has it; nothing may be written meanwhile. Argument: the archive. */
+/** Packs what the sandbox changed, as an overlay has it; nothing may be written meanwhile. Arguments: the archive, and a folder of which, with those that hold it, the rest is left out. */
 export const PACK = `
 set -e
-tar -C ${PLACE}/own/own/upper -S --numeric-owner --xattrs --xattrs-include='trusted.overlay.opaque' --xattrs-include='trusted.overlay.redirect' --xattrs-include='security.capability' -cf "$1" .
+cd ${PLACE}/own/own/upper
+holders=() inner=.
+IFS=/ read -r -a parts <<< "\${2#/}"
+for part in "\${parts[@]}"; do
+  holders+=("$inner") inner=$inner/$part
+  if [ ! -e "$inner" ] && [ ! -L "$inner" ]; then inner=; break; fi
+  if [ -L "$inner" ] || [ ! -d "$inner" ]; then break; fi
+done
+tar -S --numeric-owner --xattrs --xattrs-include='trusted.overlay.opaque' --xattrs-include='trusted.overlay.redirect' \\
+  --xattrs-include='security.capability' -cf "$1" --no-recursion "\${holders[@]}" \${inner:+--recursion "$inner"}
 `;
 
 /** Puts a layer onto the machine's own files. Argument: the archive; beside it, with the ending .removed, the names of what goes first, and with .files those that are no folders, before which folders give way. */
