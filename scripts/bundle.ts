@@ -36,6 +36,8 @@ async function bundle(target: string): Promise<void> {
       format: "esm",
       target: "node22.18",
       banner: { js: BANNER },
+      // Built or not, they are for speed only: who asks for them does without.
+      external: ["cpu-features", "*.node"],
       legalComments: "inline",
       logLevel: "warning",
       plugins: [inPlace(up)],
