@@ -74,6 +74,11 @@ export class E2bBackend implements BareBackend {
     if (this.#making.has(spec.id) || existsSync(this.#folder(spec.id))) {
       throw new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" });
     }
+    if (spec.user !== undefined && !ROOT_USERS.test(spec.user)) {
+      throw new SandlotError("unsupported", `commands run as root on the e2b backend, not as ${spec.user}`, {
+        field: "user",
+      });
+    }
     const making = this.#make(spec, renames, signal);
     this.#making.set(spec.id, making);
     try {
@@ -300,6 +305,7 @@ interface Beginning {
 }
 
 const ATTEMPTS = 3;
+const ROOT_USERS = /^((root|0)(:(root|0))?)?$/;
 
 /** What another machine may be spared; a refusal of the service, or of what was asked for, is not. */
 function isPassing(error: unknown): boolean {
