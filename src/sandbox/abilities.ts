@@ -2,6 +2,8 @@
 export const ABILITIES = [
   /** Commands have files, processes and privileges of their own, and cannot harm what is outside. */
   "isolation",
+  /** Commands cannot begin user namespaces, in which they would have all privileges over what they make. */
+  "noUserNamespaces",
   /** With `network: none` nothing but the sandbox itself can be reached. */
   "noNetwork",
   /** With `network: host` it has the interfaces and name servers of this host. */
@@ -19,14 +21,20 @@ export const ABILITIES = [
   "owners",
   /** Folders that lie in a layer can be renamed as on any file system. */
   "folderRenames",
+  /** A layer that is built can have a folder where a lower one has a file, and the other way round. */
+  "typeChanges",
   "memoryLimit",
   "cpuLimit",
   "pidsLimit",
   "diskLimit",
   /** Out-of-memory kills are counted, and those of the sandbox's own limit told from the host's. */
   "oomCount",
+  /** That the sandbox's own lack of memory ended all of it is told from an end that came from outside. */
+  "ownEnd",
   /** Bytes on disk and in memory are known. */
   "usage",
+  /** Sandboxes live on when the server ends, and the next one opens them. */
+  "survivesServer",
   /** Sandboxes live on when the service between the server and them dies and comes back. */
   "survivesDaemon",
 ] as const;

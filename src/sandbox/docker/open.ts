@@ -82,7 +82,10 @@ async function survey(engine: Engine, options: DockerOptions): Promise<Site> {
     hide: await realPaths([...options.hide, stateDir]),
     cgroups: detectCgroups(),
     ulimits: ownLimits(isPodman),
-    lacks: lackedBy({ ...info, LiveRestoreEnabled: isPodman || info.LiveRestoreEnabled === true }, enforced, runtime),
+    lacks: {
+      ...lackedBy({ ...info, LiveRestoreEnabled: isPodman || info.LiveRestoreEnabled === true }, enforced, runtime),
+      ...(isPodman && LACKED_BY_PODMAN),
+    },
   };
 }
 
@@ -108,6 +111,15 @@ interface Info {
   /** Of storage. */
   readonly Driver?: string;
 }
+
+const LACKED_BY_PODMAN: Lacks = {
+  typeChanges: "Podman cannot list what a container changed where a folder took the place of a file",
+  noUserNamespaces: "Podman's own list of calls allows them",
+  ownEnd: "Podman does not say whom the kernel ended for lack of memory",
+  survivesServer:
+    "Podman closes the input of a container, by which the runner is spoken to, with the server's connection",
+  survivesDaemon: "Podman closes the input of a container, by which the runner is spoken to, when its service ends",
+};
 
 function lackedBy({ LiveRestoreEnabled, Driver = "" }: Info, enforced: Enforced, runtime: string): Lacks {
   const no = (limit: keyof Enforced, ability: keyof Lacks): Lacks =>

@@ -20,13 +20,15 @@ const ATTACKS: readonly (readonly [string, string])[] = [
   ],
 ];
 
+const USER_NAMESPACE = "unshare -U true";
+
 /** Calls that are denied, and by which words. */
 const DENIED: readonly (readonly [string, RegExp])[] = [
   ["mknod /work/disk b 8 0", /not permitted/],
   ["mount -t tmpfs none /mnt", /denied|not permitted|must be superuser/],
   ["umount /proc", /denied|not permitted|must be superuser/],
   ["unshare -m true", /not permitted/],
-  ["unshare -U true", /not permitted/],
+  [USER_NAMESPACE, /not permitted/],
   ["chroot / true", /not permitted/],
   ["mount -o remount,rw /proc", /denied|not permitted|must be superuser/],
   ["echo 1 > /proc/sys/kernel/panic", /Read-only|denied/],
@@ -86,7 +88,7 @@ export const isolation: readonly Behaviour[] = [
   },
   ...DENIED.map(([command, message]) => ({
     name: `denies ${command.split(" ||")[0]}`,
-    needs: NEEDS,
+    needs: command === USER_NAMESPACE ? [...NEEDS, "noUserNamespaces" as const] : NEEDS,
     check: async (subject: Subject) => {
       const result = await bash(await subject.shared(), command);
       expect(result.exitCode).not.toBe(0);

@@ -3,6 +3,10 @@ import { expect } from "vitest";
 import { bash, specIn } from "../../support/backends.ts";
 import type { Behaviour } from "../../support/subject.ts";
 
+/** A file becomes a folder, a folder a file. */
+export const CHANGES_TYPES =
+  "rm file; mkdir file; echo deep > file/deep; rm -r folder; echo flat > folder; cp folder result";
+
 const LIST = "find . -mindepth 1 | sort; cat result";
 
 export const layers: readonly Behaviour[] = [
@@ -20,22 +24,35 @@ export const layers: readonly Behaviour[] = [
     },
   },
   {
-    name: "may replace a folder by another, a file by a folder, and hold links and programs",
+    name: "may replace a folder by another, and hold links and programs",
     check: async (subject) => {
       const { place, backend } = subject;
       const target = `${place.stateDir}/layers/two`;
       await backend.buildLayer(specIn(place), target, async (sandbox) => {
         await bash(
           sandbox,
-          `rm -r folder; mkdir folder; echo only > folder/this; rm file; mkdir file; echo deep > file/deep; ln -s file/deep link; ln file/deep hard
+          `rm -r folder; mkdir folder; echo only > folder/this; ln -s folder/this link; ln folder/this hard
            printf '#!/bin/sh\\necho ran' > 'a program'; chmod 750 'a program'; mkdir empty; echo built > result`,
         );
       });
       await subject.withSandbox({ layers: [place.layer, target] }, async (sandbox) => {
-        const found = ["a program", "empty", "file", "file/deep", "folder", "folder/this", "hard", "link", "result"];
+        const found = ["a program", "empty", "file", "folder", "folder/this", "hard", "link", "result"];
         expect((await bash(sandbox, LIST)).stdout).toBe(`${found.map((name) => `./${name}\n`).join("")}built\n`);
-        const look = "readlink link; './a program'; cat link; stat -c %a 'a program'; test hard -ef file/deep; echo $?";
-        expect((await bash(sandbox, look)).stdout).toBe("file/deep\nran\ndeep\n750\n0\n");
+        const look =
+          "readlink link; './a program'; cat link; stat -c %a 'a program'; test hard -ef folder/this; echo $?";
+        expect((await bash(sandbox, look)).stdout).toBe("folder/this\nran\nonly\n750\n0\n");
+      });
+    },
+  },
+  {
+    name: "may have a folder where there was a file, and a file where there was a folder",
+    needs: ["typeChanges"],
+    check: async (subject) => {
+      const { place, backend } = subject;
+      const target = `${place.stateDir}/layers/types`;
+      await backend.buildLayer(specIn(place), target, async (sandbox) => void (await bash(sandbox, CHANGES_TYPES)));
+      await subject.withSandbox({ layers: [place.layer, target] }, async (sandbox) => {
+        expect((await bash(sandbox, LIST)).stdout).toBe("./file\n./file/deep\n./folder\n./result\nflat\n");
       });
     },
   },

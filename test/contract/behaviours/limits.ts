@@ -71,7 +71,7 @@ export const limits: readonly Behaviour[] = [
   },
   {
     name: "of memory that end the whole sandbox are its own doing",
-    needs: ["isolation", "memoryLimit", "oomCount"],
+    needs: ["isolation", "memoryLimit", "oomCount", "ownEnd"],
     check: async (subject) =>
       subject.withSandbox({}, async (victim) => {
         // Eaters that the kernel likes better than the first process.

@@ -13,6 +13,7 @@ const OWNER = join(import.meta.dirname, "../../support/sandbox-owner.ts");
 export const restarts: readonly Behaviour[] = [
   {
     name: "after a kill finds a sandbox, its running command and its files",
+    needs: ["survivesServer"],
     check: async (subject) =>
       subject.withPlace(async (place) => {
         const spec = specIn(place);
@@ -33,6 +34,7 @@ export const restarts: readonly Behaviour[] = [
   },
   {
     name: "in good order finds a sandbox, and what it kept of a result",
+    needs: ["survivesServer"],
     check: async (subject) =>
       subject.withPlace(async (place) => {
         const spec = specIn(place);
@@ -64,6 +66,7 @@ export const restarts: readonly Behaviour[] = [
   },
   {
     name: "thaws a sandbox that its server left frozen",
+    needs: ["survivesServer"],
     check: async (subject) =>
       subject.withPlace(async (place) => {
         const spec = specIn(place);
@@ -80,6 +83,7 @@ export const restarts: readonly Behaviour[] = [
   },
   {
     name: "does not open a sandbox that was ended from outside meanwhile, lists it, and removes it",
+    needs: ["survivesServer"],
     check: async (subject) =>
       subject.withPlace(async (place) => {
         const spec = specIn(place);
