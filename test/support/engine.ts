@@ -79,7 +79,10 @@ class Daemon implements TestEngine {
     // Of one that was killed: a dead process that nobody has waited for yet passes for one that runs.
     rmSync(join(this.#folder, "exec/containerd/containerd.pid"), { force: true });
     // It does not outlive the tests, however they end.
-    const child = spawn("setpriv", ["--pdeathsig", "TERM", ...this.#argv], { stdio: ["ignore", log, log] });
+    const child = spawn("setpriv", ["--pdeathsig", "TERM", ...this.#argv], {
+      cwd: this.#folder, // what it drops lies there
+      stdio: ["ignore", log, log],
+    });
     this.#child = child;
     try {
       await eventually(
