@@ -37,6 +37,8 @@ class SandlotEnvironmentConfig(BaseModel):
     server: str = "127.0.0.1:50051"
     token_variable: str = "SANDLOT_TOKEN"
     """Of the environment: Harbor writes configurations into its results, and a token is not for them."""
+    tls: dict[str, str] = {}
+    """By the names of `sandlot.Tls`."""
     graded: bool = True
     """A trajectory, for `SandlotVerifier`. False: a bare sandbox with the environment of the task and no grade."""
     pool: str = ""

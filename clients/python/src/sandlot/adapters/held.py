@@ -42,7 +42,9 @@ class Held:
         self.client = client
         self.id = open_one.id
         self.workdir = open_one.summary.workdir
-        self.messages = open_one.messages if isinstance(open_one, sandlot.Trajectory) else []
+        messages = open_one.messages if isinstance(open_one, sandlot.Trajectory) else []
+        self.problem = str(messages[-1]["content"]) if messages else ""
+        """The task in words; empty for a bare sandbox."""
         self.sandbox = open_one.sandbox if isinstance(open_one, sandlot.Trajectory) else open_one
         self.grade: sandlot.Grade | None = None
         self._one = open_one

@@ -33,6 +33,8 @@ class SandlotSandboxConfig(BaseModel):
     server: str = "127.0.0.1:50051"
     token: str | None = Field(default=None, repr=False)
     """With the scopes `rollout` and `sandbox`."""
+    tls: dict[str, str] = {}
+    """By the names of `sandlot.Tls`."""
     graded: bool = True
     """A trajectory, for `submit()`. False: a bare sandbox with the environment of the task and no grade."""
     pool: str = ""
@@ -101,8 +103,7 @@ class SandlotSandbox(Sandbox):  # type: ignore[misc,unused-ignore]
     @property
     def problem(self) -> str:
         """The task in words; empty for a bare sandbox."""
-        messages = self.held.messages
-        return str(messages[-1]["content"]) if messages else ""
+        return self.held.problem
 
     def milliseconds(self, timeout_s: float | None) -> int:
         return max(1, math.ceil(1000 * (timeout_s or self._config.command_timeout_s)))

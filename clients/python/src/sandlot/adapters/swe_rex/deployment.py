@@ -83,7 +83,7 @@ class SandlotDeployment(AbstractDeployment):  # type: ignore[misc,unused-ignore]
     async def submit(self) -> sandlot.Grade:
         """
         Grades the work tree as it is; the sandbox is over then. `reward` is 1 or 0, and None when there is no valid verdict:
-        leave such a sample out.
+        leave such a sample out. Raises again what the infrastructure did to an earlier call: SWE-agent swallows that.
         """
         if self._held is None:
             raise DeploymentNotStartedError
@@ -109,6 +109,13 @@ class SandlotDeployment(AbstractDeployment):  # type: ignore[misc,unused-ignore]
         if self._held is None:
             raise DeploymentNotStartedError
         return self._held.id
+
+    @property
+    def problem(self) -> str:
+        """The task in words; empty for a bare sandbox."""
+        if self._held is None:
+            raise DeploymentNotStartedError
+        return self._held.problem
 
     def __del__(self) -> None:
         """Like the base class, and without its word when there is nothing to stop."""

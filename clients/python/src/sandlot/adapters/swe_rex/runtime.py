@@ -38,13 +38,13 @@ class SandlotRuntime(rex.AbstractRuntime):  # type: ignore[misc,unused-ignore]
     def __init__(self, held: Held, command_timeout_s: float) -> None:
         self._client = held.client
         self._sandbox = held.sandbox
-        self._background = held.background
+        self._held = held
         self._workdir = held.workdir
         self._command_timeout_s = command_timeout_s
         self._sessions: dict[str, Session] = {}
 
     async def is_alive(self, *, timeout: float | None = None) -> rex.IsAliveResponse:
-        asked = self._background.run(self._client.get_trajectory(self._sandbox.id))
+        asked = self._held.background.run(self._client.get_trajectory(self._sandbox.id))
         try:
             summary = await asyncio.wait_for(asked, timeout)
         except (asyncio.TimeoutError, sandlot.SandlotError) as error:
@@ -58,7 +58,7 @@ class SandlotRuntime(rex.AbstractRuntime):  # type: ignore[misc,unused-ignore]
             raise SessionExistsError(f"session {request.session} already exists")
         session = Session(self._sandbox, self._workdir)
         timeout_ms = self._ms(max(request.startup_timeout, _STARTUP_S))
-        output = await self._background.run(session.start(request.startup_source, timeout_ms))
+        output = await self._held.watched(session.start(request.startup_source, timeout_ms))
         _check_time(output, "the start-up files")
         self._sessions[request.session] = session
         return rex.CreateBashSessionResponse(output=output.text)
@@ -70,12 +70,12 @@ class SandlotRuntime(rex.AbstractRuntime):  # type: ignore[misc,unused-ignore]
         """
         session = self._session(action.session)
         if isinstance(action, rex.BashInterruptAction):
-            await self._background.run(session.interrupt())
+            await self._held.watched(session.interrupt())
             return rex.BashObservation(exit_code=0)
         if action.is_interactive_command or action.is_interactive_quit or action.expect:
             raise NotImplementedError("interactive commands: a session of a Sandlot sandbox has no terminal")
         try:
-            output = await self._background.run(session.run(action.command, self._ms(action.timeout)))
+            output = await self._held.watched(session.run(action.command, self._ms(action.timeout)))
         except SyntaxFault as error:
             facts = {"bash_stdout": "", "bash_stderr": str(error)}
             message = f"Error while checking bash command \n{action.command!r}\n---- Stderr ----\n{error}"
@@ -86,7 +86,7 @@ class SandlotRuntime(rex.AbstractRuntime):  # type: ignore[misc,unused-ignore]
         return rex.BashObservation(output=output.text, exit_code=None if action.check == "ignore" else output.code)
 
     async def close_session(self, request: rex.CloseBashSessionRequest) -> rex.CloseBashSessionResponse:
-        await self._background.run(self._session(request.session).close())
+        await self._held.watched(self._session(request.session).close())
         del self._sessions[request.session]
         return rex.CloseBashSessionResponse()
 
@@ -94,7 +94,7 @@ class SandlotRuntime(rex.AbstractRuntime):  # type: ignore[misc,unused-ignore]
         """Like `subprocess.run`, but that a program that does not exist has the exit code 127."""
         folder = self._path(command.cwd or "")
         timeout_ms = self._ms(command.timeout)
-        output = await self._background.run(
+        output = await self._held.watched(
             output_of(self._sandbox, _argv(command), workdir=folder, timeout_ms=timeout_ms)
         )
         _check_time(output, repr(command.command))
@@ -104,18 +104,18 @@ class SandlotRuntime(rex.AbstractRuntime):  # type: ignore[misc,unused-ignore]
 
     async def read_file(self, request: rex.ReadFileRequest) -> rex.ReadFileResponse:
         """Text as `Path.read_text` reads it; of at most 64 MiB."""
-        data = await self._background.run(self._sandbox.read_file(self._path(request.path)))
+        data = await self._held.watched(self._sandbox.read_file(self._path(request.path)))
         text = io.TextIOWrapper(io.BytesIO(data), encoding=request.encoding or "utf-8", errors=request.errors)
         return rex.ReadFileResponse(content=text.read())
 
     async def write_file(self, request: rex.WriteFileRequest) -> rex.WriteFileResponse:
-        await self._background.run(self._sandbox.write_file(self._path(request.path), request.content))
+        await self._held.watched(self._sandbox.write_file(self._path(request.path), request.content))
         return rex.WriteFileResponse()
 
     async def upload(self, request: rex.UploadRequest) -> rex.UploadResponse:
         """A file, or a folder with all in it, over what is there. Together at most 60 MiB."""
         target = self._path(request.target_path)
-        await self._background.run(upload(self._sandbox, request.source_path, target))
+        await self._held.watched(upload(self._sandbox, request.source_path, target))
         return rex.UploadResponse()
 
     async def close(self) -> rex.CloseResponse:
