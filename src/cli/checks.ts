@@ -4,6 +4,7 @@ import { mkdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Environments } from "../environments/prepare.ts";
+import { SandlotError } from "../errors.ts";
 import type { Ability } from "../sandbox/abilities.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
 import { checkProtected } from "../server/listen.ts";
@@ -57,7 +58,7 @@ export const CHECKS: readonly Check[] = [
       ),
   },
   { name: "state_dir", look: stateFolder },
-  { name: "backend", look: backendAndTasks },
+  { name: "backend", look: backendsAndTasks },
   { name: "listen", look: protection },
 ];
 
@@ -90,21 +91,46 @@ async function stateFolder({ stateDir }: Settings): Promise<readonly Finding[]> 
   ];
 }
 
-async function backendAndTasks(settings: Settings): Promise<readonly Finding[]> {
+async function backendsAndTasks(settings: Settings): Promise<readonly Finding[]> {
   const catalog = await readCatalog(settings);
-  return withTrialBackend(settings, async (opened) => [
-    await trial(opened),
-    ...isolation(opened),
-    ...limits(opened),
-    ...lacking(opened),
-    ...(await playable(
+  const found: Finding[] = [];
+  for (const each of configured(settings)) found.push(...(await tried(each)));
+  if (found.some(({ status }) => status === "fail")) return found;
+  const tasks = await withTrialBackend(settings, (opened) =>
+    playable(
       catalog,
       openEnvironments(settings, opened, () => newSandboxId(TRIAL)),
-    )),
-  ]);
+    ),
+  );
+  return [...found, ...tasks];
 }
 
-async function trial(backend: Backend): Promise<Finding> {
+/** A backend as if there were no other, by the place of its settings. */
+interface Configured {
+  readonly place: string;
+  readonly settings: Settings;
+}
+
+function configured(settings: Settings): readonly Configured[] {
+  return [{ place: "backend", settings }];
+}
+
+/** One that does not work hides nothing of the others. */
+async function tried({ place, settings }: Configured): Promise<readonly Finding[]> {
+  try {
+    return await withTrialBackend(settings, async (opened) => [
+      await trial(place, opened),
+      ...[...isolation(opened), ...limits(opened), ...lacking(opened)].map((finding) =>
+        place === "backend" ? finding : { ...finding, name: `${place}.${finding.name}` },
+      ),
+    ]);
+  } catch (error) {
+    if (!(error instanceof SandlotError)) throw error;
+    return [{ name: place, status: "fail", message: error.message }];
+  }
+}
+
+async function trial(place: string, backend: Backend): Promise<Finding> {
   const trips: RoundTrip[] = [];
   for (let round = 0; round < TRIPS; round++) {
     trips.push(await roundTrip(backend, newSandboxId(TRIAL), { type: "host" }));
@@ -114,7 +140,7 @@ async function trial(backend: Backend): Promise<Finding> {
   const [create, execute] = [quickest("create"), quickest("execute")];
   const ms = { create, execute, file: quickest("file"), release: quickest("release") };
   const message = `${backend.name}: create ${ms.create} ms, execute ${ms.execute} ms, a file of 1 MiB there and back ${ms.file} ms, release ${ms.release} ms (the quickest of ${TRIPS} round trips)`;
-  return { ...ok("backend", message), ms };
+  return { ...ok(place, message), ms };
 }
 
 function isolation({ name, capabilities }: Backend): Finding[] {

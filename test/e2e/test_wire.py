@@ -182,6 +182,7 @@ def test_json_of_every_command_is_spelled_as_the_wire_spells_it(shared: Server, 
         assert not odd, f"{name}: {odd}"
         if name == "doctor":
             assert {"state_dir", "limits.memory_mib"} <= {each["name"] for each in found}
+            assert [set(each["ms"]) for each in found if each["name"] == "backend"] == [{"create", "execute", "file", "release"}]
             odd = {each["name"] for each in found if not re.fullmatch(r"[a-z][a-z0-9_.]*", each["name"])}
             assert not odd
         else:
