@@ -5,6 +5,7 @@ import type { BareBackend, BareSandbox } from "./guarded.ts";
 import { RunnerGone } from "./runner/client.ts";
 import type {
   Backend,
+  Cost,
   Enforced,
   ExecOptions,
   ExecResult,
@@ -130,6 +131,10 @@ class GuardedSandbox implements Sandbox {
 
   async alive(): Promise<boolean> {
     return this.#disposing === undefined && (await this.#bare.alive());
+  }
+
+  cost(): Cost | undefined {
+    return this.#bare.cost?.();
   }
 
   async usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }> {

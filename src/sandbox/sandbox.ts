@@ -137,6 +137,12 @@ export interface FileOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Of a machine that somebody lends, by the prices of the configuration. */
+export interface Cost {
+  readonly seconds: number;
+  readonly usd: number;
+}
+
 /**
  * A sandbox that is ready. What the processes inside do to it is a result, never an error: errors are fault `sandbox` (the cause lies outside the sandbox's own cgroup, mounts and quota)
  * or a fault of the caller.
@@ -167,6 +173,8 @@ export interface Sandbox {
   freeze(): Promise<AsyncDisposable>;
   /** False when the sandbox is gone (PID 1 dead), by whatever cause. */
   alive(): Promise<boolean>;
+  /** What its keeper asks for it until now. Absent where that is nobody. */
+  cost?(): Cost | undefined;
   /** Bytes on disk and in memory now, as far as they are known. */
   usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }>;
   /** Done when processes, mounts and bytes are gone. Idempotent; safe while busy; not cut short by anything. */

@@ -1,6 +1,6 @@
 import type { Environment } from "../environments/environment.ts";
 import type { Grade } from "../grading/grade.ts";
-import type { Enforced, OutputChunk } from "../sandbox/sandbox.ts";
+import type { Cost, Enforced, OutputChunk } from "../sandbox/sandbox.ts";
 import type { ToolState } from "../tools/tool.ts";
 import type { ExecOutcome, WriteOutcome } from "./harness-calls.ts";
 import type {
@@ -179,6 +179,8 @@ export interface Ended extends Stamp {
   /** Absent = none. */
   readonly harnessCalls?: number;
   readonly wallUsedMs: number;
+  /** Of the policy's sandbox, where somebody lends the machine that it is in. */
+  readonly cost?: Cost;
   readonly grade?: TrajectoryGrade;
 }
 

@@ -1,5 +1,5 @@
 import { isFault, SandlotError } from "../errors.ts";
-import type { OutputChunk, Sandbox } from "../sandbox/sandbox.ts";
+import type { Cost, OutputChunk, Sandbox } from "../sandbox/sandbox.ts";
 import type { Task } from "../tasks/task.ts";
 import type { OutputCaps } from "../tools/tool.ts";
 import { Meter, spent } from "./budget.ts";
@@ -64,6 +64,8 @@ export class Trajectory {
   #end: Promise<Summary> | undefined;
   /** Set once the sandbox is given back. */
   #gone: Promise<void> | undefined;
+  /** Of the sandbox that was given back. */
+  #cost: Cost | undefined;
   #left = false;
 
   constructor({ ledger, journal, sandbox, task, judge, caps, freed, failed, over }: TrajectoryParts) {
@@ -73,6 +75,7 @@ export class Trajectory {
     this.#journal = journal;
     this.#over = over;
     const remove = (last: Sandbox | undefined): Promise<void> => {
+      this.#cost ??= last?.cost?.();
       this.#gone ??= (last?.dispose() ?? Promise.resolve()).catch(failed).then(freed); // the next start finds what is left
       return this.#gone;
     };
@@ -313,7 +316,8 @@ export class Trajectory {
     const told = [this.interrupt(""), this.harness.interruptAll()];
     await Promise.all(told).catch(() => undefined); // what does not listen goes with the sandbox
     if (!(await settled(this.idle(), LAST_WORDS_MS))) await settled(this.#life.giveBackSandbox(), LAST_WORDS_MS);
-    const { ledger, meter } = this.#life;
+    const { ledger, meter, sandbox } = this.#life;
+    const cost = this.#cost ?? sandbox?.cost?.();
     this.#write({
       type: "ended",
       at: Date.now(),
@@ -323,6 +327,7 @@ export class Trajectory {
       turns: ledger.turns,
       ...(ledger.harnessCalls > 0 ? { harnessCalls: ledger.harnessCalls } : {}),
       wallUsedMs: meter.wallUsedMs(),
+      ...(cost ? { cost } : {}),
       ...(ledger.final ? { grade: slimGrade(withSubmitted(ledger.final)) } : {}),
     });
     const summary = this.summary();

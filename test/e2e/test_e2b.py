@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def test_a_server_that_is_killed_finds_its_machines_and_goes_on(service: E2bServ
 
     grade = asyncio.run(rollout())
     assert (grade.reward, grade.outcome) == (1, "RESOLVED")
+    [journal] = (lent.state / "trajectories").glob("*/journal.jsonl")
+    ended = json.loads(journal.read_text().splitlines()[-1])
+    assert ended["type"] == "ended"
+    assert ended["cost"]["seconds"] > 1
+    assert 0 < ended["cost"]["usd"] < 0.1
 
 
 def test_a_service_that_refuses_loses_answers_and_cuts_streams_changes_no_reward(service: E2bServer, lent: Server) -> None:

@@ -217,7 +217,7 @@ export class E2bBackend implements BareBackend {
     const end: End = {};
     const client = await meet(machine, record.runner, end);
     const sandbox = new E2bSandbox({
-      ...{ record, machine, client, end },
+      ...{ record, machine, client, end, pricePerS: this.#ground.pricePerS },
       remove: async () => {
         await this.#removeRemains(record.spec.id);
         this.#open.delete(record.spec.id);

@@ -1,6 +1,7 @@
 import type { BareSandbox } from "../guarded.ts";
 import type { RunnerClient } from "../runner/client.ts";
 import type {
+  Cost,
   Enforced,
   ExecOptions,
   ExecResult,
@@ -20,6 +21,8 @@ export interface E2bSandboxParts {
   readonly client: RunnerClient;
   /** What is known to have ended. */
   readonly end: End;
+  /** US dollars for a second of the machine. */
+  readonly pricePerS: number;
   /** Ends the machine and removes what is written down of it. */
   readonly remove: () => Promise<void>;
 }
@@ -116,6 +119,11 @@ export class E2bSandbox implements BareSandbox {
     // Whose doing it was shows as long as the machine stands.
     if (end.what === "process") this.#ownDoing ||= (await this.#newOomKills()) > 0;
     return end.what === undefined;
+  }
+
+  cost(): Cost {
+    const seconds = (Date.now() - this.#parts.record.startedAt) / 1_000;
+    return { seconds, usd: seconds * this.#parts.pricePerS };
   }
 
   async usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }> {
