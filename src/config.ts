@@ -126,6 +126,9 @@ const Backend = z.discriminatedUnion("type", [
   }),
 ]);
 
+/** A folder of the state folder is called so. */
+const BackendName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "expected 1 to 32 small letters, digits and dashes");
+
 const PoolName = z.string().regex(/^[\w.-]{1,64}$/, "expected 1 to 64 letters, digits, dots, dashes and underscores");
 
 const Pool = z.strictObject({
@@ -148,6 +151,8 @@ const TaskSet = z
     harness: z.string().default(""),
     /** The release of the harness that rows of SWE-bench are graded as. */
     rule: z.enum(["swebench@5.0.2", "swebench@4.1.0"]).default("swebench@5.0.2"),
+    /** A name of `backends`. Empty: `backend`. */
+    backend: z.string().default(""),
   })
   .refine(({ from, instances }) => from.length > 0 || instances !== "", "expected from, instances or both");
 
@@ -176,6 +181,7 @@ export const Config = z.strictObject({
   repositories: z.array(z.string().min(1)).default([]),
   interpreters: z.array(z.string().min(1)).default([]),
   backend: Backend.prefault({ type: "oci" }),
+  backends: z.record(BackendName, Backend).default({}),
   pools: z.record(PoolName, Pool).prefault({ default: {} }),
   sandboxes: z
     .strictObject({
@@ -246,7 +252,19 @@ export function parseConfig(text: string, name: string): Config {
 }
 
 function crossed(config: Config): Problem[] {
-  return [...crossedLimits(config), ...crossedTls(config)];
+  return [...crossedLimits(config), ...crossedTls(config), ...unknownBackends(config)];
+}
+
+/** A set is played on a backend that there is. */
+function unknownBackends({ tasks, backends }: Config): Problem[] {
+  const names = Object.keys(backends);
+  const expected =
+    names.length === 0 ? "expected nothing, for there are no backends" : `expected ${names.join(" or ")}`;
+  return tasks.sets.flatMap(({ backend }, index) =>
+    backend === "" || names.includes(backend)
+      ? []
+      : [{ path: ["tasks", "sets", String(index), "backend"], says: `${expected}, got ${JSON.stringify(backend)}` }],
+  );
 }
 
 /** Defaults above what may be asked for would make every Create `invalid` that asks for nothing. */

@@ -10,7 +10,7 @@ import type { HubAccess } from "../tasks/sources/hub/dataset.ts";
 import { readLock } from "../tasks/sources/hub/dataset-lock.ts";
 import { Hub } from "../tasks/sources/hub/hub.ts";
 import { openSource, placeOf } from "../tasks/sources/open.ts";
-import type { Task } from "../tasks/task.ts";
+import { playedOn, type Task } from "../tasks/task.ts";
 import { eachTask, readTaskSet, type TaskSet } from "../tasks/task-set.ts";
 import { clearProgress, progress } from "./print.ts";
 import type { Settings } from "./settings.ts";
@@ -40,13 +40,19 @@ export async function openHub({ hub, credentials }: Settings, signal?: AbortSign
 
 /** The tasks of the sets, one after the other, without holding them all. Faults as `eachTask`. */
 export async function* eachTaskOf(sets: readonly TaskSetConfig[], settings: Settings): AsyncGenerator<Task> {
-  for (const set of sets) yield* eachTask(await openSet(set, () => openHub(settings)).finally(clearProgress));
+  for (const set of sets) {
+    const tasks = eachTask(await openSet(set, () => openHub(settings)).finally(clearProgress));
+    for await (const task of tasks) yield placed(task, set);
+  }
 }
 
 async function readSet(config: TaskSetConfig, settings: Settings, signal?: AbortSignal): Promise<TaskSource> {
   const set = await openSet(config, () => openHub(settings, signal)).finally(clearProgress);
-  return { name: set.sources.map(({ name }) => name).join(", "), tasks: await readTaskSet(set) };
+  const tasks = (await readTaskSet(set)).map((task) => placed(task, config));
+  return { name: set.sources.map(({ name }) => name).join(", "), tasks };
 }
+
+const placed = (task: Task, { backend }: TaskSetConfig): Task => (backend === "" ? task : playedOn(task, backend));
 
 async function openSet(config: TaskSetConfig, hub: () => Promise<HubAccess>): Promise<TaskSet> {
   const { from, instances, offset, limit, harness, rule } = config;

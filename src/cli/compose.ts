@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { availableParallelism, homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Logger } from "pino";
@@ -9,9 +10,11 @@ import { memoryHeadroom } from "../admission/headroom.ts";
 import { type BackendConfig, LEAST_LIMITS, type Limits as LimitsConfig } from "../config.ts";
 import { Environments } from "../environments/prepare.ts";
 import { packageIndexVariables } from "../environments/swebench/package-index.ts";
+import { SandlotError } from "../errors.ts";
 import { Grader } from "../grading/grader.ts";
 import { openBackend } from "../sandbox/open.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
+import { SeveralBackends } from "../sandbox/several.ts";
 import { WarmPool } from "../sandbox/warm.ts";
 import type { Catalog } from "../tasks/catalog.ts";
 import { newSandboxId } from "../trajectory/creation.ts";
@@ -133,15 +136,39 @@ export async function withYard<T>(settings: Settings, work: (yard: Yard) => Prom
   }
 }
 
-/** The backend of the settings, on their state folder. Its sandboxes see nothing of this install, which holds gold patches, nor of tasks and clones. */
-export function openOwnBackend(settings: Settings, instance: string): Promise<Backend> {
+/** The backend of the settings, on their state folder, with those beside it, each on a folder of its own below. Their sandboxes see nothing of this install, which holds gold patches, nor of tasks and clones. */
+export async function openOwnBackend(settings: Settings, instance: string): Promise<Backend> {
   const { config, stateDir, repositories } = settings;
   const common = {
-    ...{ stateDir, instance },
+    instance,
     runnerPath: join(ROOT, "runner/sandlot-runner"),
-    hide: [ROOT, ...filesOfTasks(settings), ...repositories],
+    hide: [ROOT, ...filesOfTasks(settings), ...repositories, stateDir],
   };
-  return openBackend({ ...common, ...ownOptions(config.backend, settings) });
+  const opened: Backend[] = [];
+  const open = async (backend: BackendConfig, folder: string): Promise<Backend> => {
+    const one = await openBackend({ ...common, stateDir: folder, ...ownOptions(backend, settings) });
+    opened.push(one);
+    return one;
+  };
+  try {
+    const first = await open(config.backend, stateDir);
+    const named = new Map<string, Backend>();
+    for (const [name, backend] of Object.entries(config.backends)) {
+      const folder = join(stateDir, "backends", name);
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      named.set(name, await open(backend, folder).catch((error: unknown) => Promise.reject(of(name, error))));
+    }
+    return named.size === 0 ? first : new SeveralBackends(first, named);
+  } catch (error) {
+    for (const one of opened) await one.close();
+    throw error;
+  }
+}
+
+/** What is said of `backend` is meant of one of `backends`. */
+function of(name: string, error: unknown): unknown {
+  if (!(error instanceof SandlotError)) return error;
+  return new SandlotError(error.fault, `backends.${name}: ${error.message}`, { ...error.facts, cause: error });
 }
 
 /** What a backend has beside the common options, as its opener takes it. */

@@ -99,7 +99,7 @@ function taskSets({ tasks }: Config, flags: StackFlags): readonly TaskSetConfig[
   const limit = whole(flags.limit, "--limit", 1) ?? 0;
   const { tasks: from = [], instances = "", family = "", harness = "" } = flags;
   const rule = ruleOf(flags.rule);
-  const named: TaskSetConfig = { from: [...from], instances, offset, limit, family, harness, rule };
+  const named: TaskSetConfig = { from: [...from], instances, offset, limit, family, harness, rule, backend: "" };
   const isNamed = named.from.length > 0 || named.instances !== "";
   if (!isNamed && (offset + limit > 0 || family !== "" || harness !== "" || flags.rule !== undefined))
     throw new UsageError("--offset, --limit, --family, --harness and --rule are of what --tasks or --instances names");
@@ -109,7 +109,8 @@ function taskSets({ tasks }: Config, flags: StackFlags): readonly TaskSetConfig[
 
 /** All tasks of these sources. */
 export function wholeOf(from: readonly string[]): TaskSetConfig {
-  return { from: [...from], instances: "", offset: 0, limit: 0, family: "", harness: "", rule: OFFICIAL_RULES[0] };
+  const whole = { instances: "", offset: 0, limit: 0, family: "", harness: "", backend: "" };
+  return { from: [...from], ...whole, rule: OFFICIAL_RULES[0] };
 }
 
 function ruleOf(name: string | undefined): TaskSetConfig["rule"] {

@@ -8,7 +8,7 @@ export interface Collection {
   readonly environments: Shelf;
   readonly layers: Shelf;
   /** Where images take room on the same volume, and those that are being built upon. */
-  readonly images?: KeptImages | undefined;
+  readonly images: readonly KeptImages[];
   readonly imagesInUse: Iterable<string>;
   readonly maxBytes: number;
   readonly graceMs: number;
@@ -28,8 +28,9 @@ export async function collect(collection: Collection): Promise<Collected> {
   let freedBytes = 0;
   const items = (await environments.list()).toSorted((a, b) => a.usedMs - b.usedMs);
   const shared = await layers.list();
-  const kept = (await images?.sizeBytes()) ?? 0;
-  let total = [...items, ...shared].reduce((sum, item) => sum + item.sizeBytes, kept);
+  let total = 0;
+  for (const kept of images) total += await kept.sizeBytes();
+  total = [...items, ...shared].reduce((sum, item) => sum + item.sizeBytes, total);
   const newest = Date.now() - graceMs;
   for (const item of items) {
     if (total <= maxBytes) break;
@@ -49,9 +50,12 @@ export async function collect(collection: Collection): Promise<Collected> {
     total -= item.sizeBytes;
     freedBytes += item.sizeBytes;
   }
-  if (images !== undefined && total > maxBytes) {
-    const keep = new Set([...named.images, ...imagesInUse]);
-    freedBytes += await images.collect({ keep, usedBeforeMs: newest, bytes: total - maxBytes });
+  const keep = new Set([...named.images, ...imagesInUse]);
+  for (const kept of images) {
+    if (total <= maxBytes) break;
+    const freed = await kept.collect({ keep, usedBeforeMs: newest, bytes: total - maxBytes });
+    total -= freed;
+    freedBytes += freed;
   }
   return { removed, freedBytes };
 }

@@ -2,6 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../errors.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
+import { allOf, backendOf } from "../sandbox/several.ts";
 import type { Waiter } from "../shelf/flight.ts";
 import { Shelf } from "../shelf/shelf.ts";
 import type { EnvironmentRecipe } from "../tasks/task.ts";
@@ -89,8 +90,8 @@ export class Environments {
       identifyRepository(repository, this.#digests),
       this.#resolve(recipe),
     ]);
-    const { name, capabilities } = this.#options.backend;
-    const backend = capabilities.isolation ? "isolated" : name;
+    const { name, capabilities } = this.#backendOf(recipe);
+    const backend = name === "oci" && capabilities.isolation ? "isolated" : name;
     const swebench = await this.#swebenchIdentity(recipe, waiter);
     return sha256([FORMAT, backend, rootfs.type, digest, identity, toolchains.found, swebench, sorted(rest)]);
   }
@@ -116,7 +117,7 @@ export class Environments {
   }
 
   async #settle(wanted: EnvironmentRecipe, waiter: Waiter): Promise<Recipe> {
-    const recipe = await withImage(wanted, this.#options.backend.images, waiter);
+    const recipe = await withImage(wanted, this.#backendOf(wanted).images, waiter);
     return this.#baseCommits.fix(recipe, waiter.signal);
   }
 
@@ -144,7 +145,7 @@ export class Environments {
     return collect({
       environments: this.#shelf,
       layers: this.#layers,
-      images: this.#options.backend.images?.kept,
+      images: allOf(this.#options.backend).flatMap(({ images }) => images?.kept ?? []),
       imagesInUse: this.#imagesInUse.values(),
       maxBytes,
       graceMs: this.#options.graceMs ?? GRACE_MS,
@@ -171,7 +172,7 @@ export class Environments {
   }
 
   async #missingImage(ref: string, wanted: EnvironmentRecipe): Promise<readonly Missing[]> {
-    const { images } = this.#options.backend;
+    const { images } = this.#backendOf(wanted);
     const lack = images === undefined ? `no backend here has images: ${ref}` : await images.lack?.(ref);
     return lack === undefined ? this.#missingRepository(wanted) : [{ name: "images", message: lack }];
   }
@@ -209,6 +210,7 @@ export class Environments {
       const built = await makeEnvironment(await this.#means(recipe), recipe, site, watch);
       const environment: Environment = {
         key,
+        ...(recipe.backend && { backend: recipe.backend }),
         rootfs: recipe.rootfs,
         ...built,
         layers: built.layers.map((layer) => layer.replace(place.folder, place.final)),
@@ -227,8 +229,13 @@ export class Environments {
     }
   }
 
+  #backendOf({ backend }: Pick<EnvironmentRecipe, "backend">): Backend {
+    return backendOf(this.#options.backend, backend);
+  }
+
   async #means(recipe: Recipe): Promise<Means> {
-    const { backend, limits, newId, stepTimeoutMs, hostPath, packageIndex } = this.#options;
+    const { limits, newId, stepTimeoutMs, hostPath, packageIndex } = this.#options;
+    const backend = this.#backendOf(recipe);
     return {
       workshop: { backend, limits, newId, stepTimeoutMs },
       git: this.#git,
@@ -251,8 +258,9 @@ export class Environments {
   }
 
   /** The constants' release and the interpreter that they ask for; without a Python of their own an unknown version says so when it is made. */
-  async #swebenchIdentity({ setup }: Recipe, waiter: Waiter): Promise<readonly string[]> {
-    if (setup.type !== "swebench" || !this.#options.backend.capabilities.isolation) return [];
+  async #swebenchIdentity(recipe: Recipe, waiter: Waiter): Promise<readonly string[]> {
+    const { setup } = recipe;
+    if (setup.type !== "swebench" || !this.#backendOf(recipe).capabilities.isolation) return [];
     const source = { ...this.#options, tools: this.#tools, pip: await this.#findPip() };
     const python = await this.#pythons.of(source, setup, waiter);
     if (python === undefined) return [SWEBENCH_VERSION];

@@ -1,4 +1,4 @@
-import type { Environment } from "../environments/environment.ts";
+import { type Environment, sandboxOf } from "../environments/environment.ts";
 import type { Limits, Sandbox, SandboxSpec } from "../sandbox/sandbox.ts";
 
 /** Where sandboxes come from, ready or made, and where they go. */
@@ -21,10 +21,8 @@ export async function inFreshSandbox<T>(
   { source, environment, newId, limits, signal }: FreshOptions,
   work: (sandbox: Sandbox, sandboxMs: number) => Promise<T>,
 ): Promise<T> {
-  const { rootfs, layers, binds, workdir, env, user } = environment;
   const started = performance.now();
-  const where = { rootfs, layers, binds, views: [], workdir, env, ...(user !== undefined && { user }) };
-  const spec = { id: newId(), ...where, limits, network: "none" } as const;
+  const spec = { id: newId(), ...sandboxOf(environment), views: [], limits, network: "none" } as const;
   const sandbox = await source.obtain(spec, signal);
   try {
     return await work(sandbox, performance.now() - started);

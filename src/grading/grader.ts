@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Environment } from "../environments/environment.ts";
 import { isFault, SandlotError } from "../errors.ts";
 import type { Backend, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import { backendOf } from "../sandbox/several.ts";
 import { WarmPool } from "../sandbox/warm.ts";
 import type { Judge } from "../verdict/judge-in-worker.ts";
 import { RULES } from "../verdict/rules.ts";
@@ -230,7 +231,7 @@ export class Grader {
         parser: spec.expectation.parser,
         patchSha256: createHash("sha256").update(submission.patch).digest("hex"),
         logSha256: log?.logSha256 ?? "",
-        backend: this.#options.backend.name,
+        backend: backendOf(this.#options.backend, environment.backend).name,
         serverVersion: this.#options.serverVersion,
         ...(environment.rootfs.type === "image" && { imageDigest: environment.rootfs.digest }),
       },

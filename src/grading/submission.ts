@@ -1,7 +1,8 @@
-import type { Environment } from "../environments/environment.ts";
+import { type Environment, sandboxOf } from "../environments/environment.ts";
 import { CONFIG_ENV } from "../environments/git.ts";
 import { SandlotError } from "../errors.ts";
 import type { Backend, ExecResult, Limits, Sandbox } from "../sandbox/sandbox.ts";
+import { backendOf } from "../sandbox/several.ts";
 import { collectProgram, EXIT, readCollected } from "./collect.ts";
 import type { Source } from "./fresh.ts";
 import { refuseHostKills } from "./host-pressure.ts";
@@ -43,7 +44,8 @@ const COPY = "/tmp/sandlot-submission";
  * files with its own pristine git directory, ignore rules and attributes. Fault `sandbox` when the infrastructure failed.
  */
 export async function takeSubmission(request: SubmissionRequest): Promise<Submission> {
-  const { backend, source, sandbox, signal } = request;
+  const { source, environment, sandbox, signal } = request;
+  const backend = backendOf(request.backend, environment.backend);
   signal.throwIfAborted();
   const frozen = await freezeIfAlive(sandbox);
   try {
@@ -60,10 +62,11 @@ export async function takeSubmission(request: SubmissionRequest): Promise<Submis
 
 /** One that stands ready if it can be given the view afterwards. */
 async function openHelper(request: SubmissionRequest): Promise<Sandbox> {
-  const { backend, source, environment, sandbox, newId, limits, signal } = request;
-  const { rootfs, layers, binds, workdir, env } = environment;
-  const view = { of: sandbox.id, at: VIEW, within: workdir };
-  const plain = { rootfs, layers, binds, workdir, env, limits: roomy(limits), network: "none" } as const;
+  const { source, environment, sandbox, newId, limits, signal } = request;
+  const backend = backendOf(request.backend, environment.backend);
+  const { user: _, ...where } = sandboxOf(environment);
+  const view = { of: sandbox.id, at: VIEW, within: environment.workdir };
+  const plain = { ...where, limits: roomy(limits), network: "none" } as const;
   if (backend.attach === undefined) return backend.create({ id: newId(), ...plain, views: [view] }, signal);
   const helper = await source.obtain({ id: newId(), ...plain, views: [] }, signal);
   try {

@@ -40,6 +40,8 @@ export interface View {
 export interface SandboxSpec {
   /** `sandlot-<instance>-<32 hex digits>`: also the folder, the cgroup and the runtime's id. */
   readonly id: string;
+  /** Which of several backends makes it, by its name in the configuration; absent: the default one. */
+  readonly backend?: string;
   readonly rootfs: Rootfs;
   /** Read-only layers above the root file system, lowest first: absolute host folders. The writable layer is the sandbox's own. */
   readonly layers: readonly string[];
@@ -229,9 +231,11 @@ export interface KeptImages {
   }): Promise<number>;
 }
 
-/** Where sandboxes come from. One per server. */
+/** Where sandboxes come from. One per server, behind which there may be several (`SeveralBackends`). */
 export interface Backend {
   readonly name: string;
+  /** Those behind it beside the default one, by their names in the configuration. */
+  readonly named?: ReadonlyMap<string, Backend>;
   readonly capabilities: Capabilities;
   /** What of the contract it cannot do on this host, each with its reason; known once the backend is open. Asked for it refuses (fault `unsupported`), has no such method, or says NONE of a limit. */
   readonly lacks: Lacks;

@@ -196,6 +196,23 @@ export const Task = z.strictObject({
     .prefault({}),
 });
 
-export type Task = z.infer<typeof Task>;
-export type EnvironmentRecipe = z.infer<typeof EnvironmentRecipe>;
+export type EnvironmentRecipe = z.infer<typeof EnvironmentRecipe> & {
+  /** Which backend plays it, by its name in the configuration, which alone says so: never a row. Absent: the default one. */
+  readonly backend?: string;
+};
+type Rest<T, Name extends keyof T> = Omit<T, Name>;
+type GraderOf<T extends { readonly environment?: unknown }> = Rest<T, "environment"> & {
+  readonly environment?: EnvironmentRecipe | undefined;
+};
+export type Task = Rest<z.infer<typeof Task>, "environment" | "grader"> & {
+  readonly environment: EnvironmentRecipe;
+  readonly grader: GraderOf<z.infer<typeof Grader>>;
+};
+
+/** A task as a backend of a name plays it. */
+export function playedOn(task: Task, backend: string): Task {
+  const { environment } = task.grader;
+  const grader = environment === undefined ? task.grader : { ...task.grader, environment: { ...environment, backend } };
+  return { ...task, environment: { ...task.environment, backend }, grader };
+}
 export type HiddenFile = z.infer<typeof HiddenFile>;

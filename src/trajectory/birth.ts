@@ -3,6 +3,7 @@ import type { Environment } from "../environments/environment.ts";
 import type { Environments } from "../environments/prepare.ts";
 import { SandlotError } from "../errors.ts";
 import type { Backend, Sandbox } from "../sandbox/sandbox.ts";
+import { backendOf } from "../sandbox/several.ts";
 import type { WarmPool } from "../sandbox/warm.ts";
 import type { Catalog } from "../tasks/catalog.ts";
 import { refuseUnmet } from "../tasks/needs.ts";
@@ -61,7 +62,7 @@ export class Births {
     const { catalog, backend, defaults, least, most, leaseMs } = this.#parts;
     if (call.bare?.image) throw noImages(backend.name);
     const task = catalog.get(call.taskId);
-    refuseUnmet(task, backend);
+    refuseUnmet(task, backendOf(backend, task.environment.backend));
     const tools = call.bare ? [] : call.tools.length > 0 ? call.tools : task.agent.tools;
     schemasOf(tools);
     const own = { ...defaults, gradeMs: Math.min(task.grader.timeoutMs, most.gradeMs) };
@@ -144,7 +145,7 @@ export class Births {
       tools,
       environment,
       workdir: sandbox.workdir,
-      backend: backend.name,
+      backend: backendOf(backend, environment.backend).name,
       enforced: sandbox.enforced,
       timings: {
         queuedMs: Math.round(times.admitted - times.arrived),

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Environment } from "../environments/environment.ts";
+import { type Environment, sandboxOf } from "../environments/environment.ts";
 import { SandlotError } from "../errors.ts";
 import type { SandboxSpec } from "../sandbox/sandbox.ts";
 import type { CreateCall, Summary, TrajectoryLimits, Waiting } from "./rollouts.ts";
@@ -92,17 +92,11 @@ export function newSandboxId(instance: string): string {
 
 /** The sandbox of a trajectory, or of anything else that works on an environment. */
 export function specFor(environment: Environment, id: string, limits: TrajectoryLimits): SandboxSpec {
-  const { rootfs, layers, binds, workdir, env, user } = environment;
   const { memoryMiB, cpuMilli, pids, diskMiB } = limits;
   return {
     id,
-    rootfs,
-    layers,
-    binds,
+    ...sandboxOf(environment),
     views: [],
-    workdir,
-    env,
-    ...(user !== undefined && { user }),
     limits: { memoryMiB, cpuMilli, pids, diskMiB },
     network: "none",
   };

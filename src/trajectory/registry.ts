@@ -56,6 +56,10 @@ export class Registry implements Rollouts {
       harness,
       backend: backend.name,
       isolated: backend.capabilities.isolation,
+      backends: [["default", backend] as const, ...(backend.named ?? [])].map(([name, one]) => ({
+        ...{ name, type: one.name },
+        ...{ isolated: one.capabilities.isolation, images: one.capabilities.images },
+      })),
       defaultLimits: defaults,
       enforced: backend.enforced,
       pools: slots.stats(),

@@ -219,6 +219,13 @@ export interface Rollouts extends HarnessCalls {
     readonly instance: string;
     readonly backend: string;
     readonly isolated: boolean;
+    /** The default one first, which is called `default`. */
+    readonly backends: readonly {
+      readonly name: string;
+      readonly type: string;
+      readonly isolated: boolean;
+      readonly images: boolean;
+    }[];
     readonly defaultLimits: TrajectoryLimits;
     readonly enforced: Enforced;
     readonly pools: Readonly<Record<string, PoolUse>>;

@@ -17,6 +17,7 @@ export function infoRoutes({ rollouts, version, startedAt }: RouteContext): Rout
         tasks: rollouts.tasks().length,
         formats: [...FORMAT_NAMES],
         sandboxService: info.harness,
+        backends: [...info.backends],
       };
     },
   };

@@ -46,6 +46,7 @@ function encodeTask(task: Task, unplayableReason: string) {
     baseCommit: environment.baseCommit,
     workdir: environment.workdir,
     playable: unplayableReason === "",
+    backend: environment.backend || "default",
   };
 }
 

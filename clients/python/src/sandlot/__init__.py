@@ -34,7 +34,7 @@ from .results import (
     Turn,
 )
 from .sandbox import ExecEvent, ExecResult, Sandbox
-from .served import PoolStatus, PrepareEvent, ServerInfo, Task
+from .served import PoolStatus, PrepareEvent, ServerBackend, ServerInfo, Task
 from .trajectory import Trajectory
 
 __version__ = "0.1.0"
@@ -65,6 +65,7 @@ __all__ = [
     "Sandbox",
     "SandboxFault",
     "SandlotError",
+    "ServerBackend",
     "ServerInfo",
     "StreamEvent",
     "Summary",

@@ -25,6 +25,8 @@ class Task:
     unplayable_reason: str
     instruction: str
     workdir: str
+    backend: str
+    """That plays it, by its name in the server's configuration."""
     messages: list[Message]
     """Empty in lists; `client.task(id)` has them."""
     tools: list[dict[str, Any]]
@@ -45,6 +47,16 @@ class PoolStatus:
 
 
 @dataclass(frozen=True)
+class ServerBackend:
+    """A backend of a server."""
+
+    name: str
+    type: str
+    isolated: bool
+    images: bool
+
+
+@dataclass(frozen=True)
 class ServerInfo:
     """What the server is."""
 
@@ -61,6 +73,8 @@ class ServerInfo:
     tasks: int
     #: The formats of `Trajectory.step(text, format=...)`.
     formats: list[str]
+    #: The default one first, which is called "default".
+    backends: list[ServerBackend]
     sandbox_service: bool
     """Bare sandboxes and calls of a harness are taken."""
 
@@ -73,6 +87,7 @@ class ServerInfo:
             grading=PoolStatus(**scalars(wire.grading)),
             started_at=when(wire, "started_at"),
             formats=list(wire.formats),
+            backends=[ServerBackend(**scalars(one)) for one in wire.backends],
         )
 
 

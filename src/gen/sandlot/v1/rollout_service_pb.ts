@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sandlot/v1/rollout_service.proto.
  */
 export const file_sandlot_v1_rollout_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBzYW5kbG90L3YxL3JvbGxvdXRfc2VydmljZS5wcm90bxIKc2FuZGxvdC52MSIWChRHZXRTZXJ2ZXJJbmZvUmVxdWVzdCLCAwoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIaW5zdGFuY2UYAiABKAkSDwoHYmFja2VuZBgDIAEoCRIQCghpc29sYXRlZBgEIAEoCBIqCg5kZWZhdWx0X2xpbWl0cxgFIAEoCzISLnNhbmRsb3QudjEuTGltaXRzEjsKBXBvb2xzGAYgAygLMiwuc2FuZGxvdC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UuUG9vbHNFbnRyeRInCgdncmFkaW5nGAcgASgLMhYuc2FuZGxvdC52MS5Qb29sU3RhdHVzEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGRyYWluaW5nGAkgASgIEhAKCGxlYXNlX21zGAogASgNEg0KBXRhc2tzGAsgASgNEg8KB2Zvcm1hdHMYDCADKAkSFwoPc2FuZGJveF9zZXJ2aWNlGA0gASgIGkQKClBvb2xzRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuc2FuZGxvdC52MS5Qb29sU3RhdHVzOgI4ASI5CgpQb29sU3RhdHVzEg0KBXNsb3RzGAEgASgNEgwKBHVzZWQYAiABKA0SDgoGcXVldWVkGAMgASgNIkkKEExpc3RUYXNrc1JlcXVlc3QSDgoGZmlsdGVyGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJIk0KEUxpc3RUYXNrc1Jlc3BvbnNlEh8KBXRhc2tzGAEgAygLMhAuc2FuZGxvdC52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIhCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIpECCgRUYXNrEgoKAmlkGAEgASgJEg8KB2RhdGFzZXQYAiABKAkSDAoEcmVwbxgDIAEoCRITCgtiYXNlX2NvbW1pdBgEIAEoCRIQCghsYW5ndWFnZRgFIAEoCRISCgpkaWZmaWN1bHR5GAYgASgJEhAKCHBsYXlhYmxlGAcgASgIEhkKEXVucGxheWFibGVfcmVhc29uGAggASgJEikKCG1lc3NhZ2VzGAkgAygLMhcuc2FuZGxvdC52MS5DaGF0TWVzc2FnZRIlCgV0b29scxgKIAMoCzIWLnNhbmRsb3QudjEuVG9vbFNjaGVtYRITCgtpbnN0cnVjdGlvbhgLIAEoCRIPCgd3b3JrZGlyGAwgASgJIiIKDlByZXBhcmVSZXF1ZXN0EhAKCHRhc2tfaWRzGAEgAygJIowBCgxQcmVwYXJlRXZlbnQSDwoHdGFza19pZBgBIAEoCRINCgVzdGFnZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhoKEmVudmlyb25tZW50X2RpZ2VzdBgEIAEoCRIMCgRkb25lGAUgASgIEg0KBWZhdWx0GAYgASgJEhIKCnByZXBhcmVfbXMYByABKA0i9AIKDUNyZWF0ZVJlcXVlc3QSEgoKYXR0ZW1wdF9pZBgBIAEoCRIRCgd0YXNrX2lkGAIgASgJSAASKgoHc2FuZGJveBgDIAEoCzIXLnNhbmRsb3QudjEuU2FuZGJveFNwZWNIABIMCgRwb29sGAQgASgJEiAKBWdyb3VwGAUgASgLMhEuc2FuZGxvdC52MS5Hcm91cBI1CgZsYWJlbHMYBiADKAsyJS5zYW5kbG90LnYxLkNyZWF0ZVJlcXVlc3QuTGFiZWxzRW50cnkSIgoGbGltaXRzGAcgASgLMhIuc2FuZGxvdC52MS5MaW1pdHMSEAoIbGVhc2VfbXMYCCABKA0SLQoPc3VibWl0X2ZlZWRiYWNrGAkgASgOMhQuc2FuZGxvdC52MS5GZWVkYmFjaxINCgV0b29scxgKIAMoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgYKBHdoYXQipQEKC1NhbmRib3hTcGVjEhEKB3Rhc2tfaWQYASABKAlIABIPCgVpbWFnZRgCIAEoCUgAEg8KB3dvcmtkaXIYAyABKAkSLQoDZW52GAQgAygLMiAuc2FuZGxvdC52MS5TYW5kYm94U3BlYy5FbnZFbnRyeRoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgYKBGJhc2UilQEKDkV4ZWN1dGVSZXF1ZXN0EhUKDXRyYWplY3RvcnlfaWQYASABKAkSDwoHY2FsbF9pZBgCIAEoCRIMCgRzdGVwGAMgASgNEgwKBHRvb2wYBCABKAkSFgoOYXJndW1lbnRzX2pzb24YBSABKAkSEgoKdGltZW91dF9tcxgGIAEoDRITCgtmcm9tX29mZnNldBgHIAEoBCLBAQoMRXhlY3V0ZUV2ZW50Eg4KBm9mZnNldBgBIAEoBBIkCgZxdWV1ZWQYAiABKAsyEi5zYW5kbG90LnYxLlF1ZXVlZEgAEhAKBnN0ZG91dBgDIAEoDEgAEhAKBnN0ZGVychgEIAEoDEgAEigKCHByb2dyZXNzGAUgASgLMhQuc2FuZGxvdC52MS5Qcm9ncmVzc0gAEiQKBnJlc3VsdBgGIAEoCzISLnNhbmRsb3QudjEuUmVzdWx0SABCBwoFZXZlbnQiFwoGUXVldWVkEg0KBWFoZWFkGAEgASgNIh4KCFByb2dyZXNzEhIKCnJ1bm5pbmdfbXMYASABKA0ilQEKC1N0ZXBSZXF1ZXN0EhUKDXRyYWplY3RvcnlfaWQYASABKAkSDwoHY2FsbF9pZBgCIAEoCRIMCgR0dXJuGAMgASgNEiYKBWNhbGxzGAQgASgLMhUuc2FuZGxvdC52MS5Ub29sQ2FsbHNIABIOCgR0ZXh0GAUgASgJSAASDgoGZm9ybWF0GAYgASgJQggKBmFjdGlvbiIwCglUb29sQ2FsbHMSIwoFY2FsbHMYASADKAsyFC5zYW5kbG90LnYxLlRvb2xDYWxsIjwKCFRvb2xDYWxsEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSFgoOYXJndW1lbnRzX2pzb24YAyABKAkiOgoQSW50ZXJydXB0UmVxdWVzdBIVCg10cmFqZWN0b3J5X2lkGAEgASgJEg8KB2NhbGxfaWQYAiABKAkigwEKDEdyYWRlUmVxdWVzdBIXCg10cmFqZWN0b3J5X2lkGAEgASgJSAASLAoKc3VibWlzc2lvbhgCIAEoCzIWLnNhbmRsb3QudjEuU3VibWlzc2lvbkgAEhAKCGZpbmFsaXplGAMgASgIEg8KB2NhbGxfaWQYBSABKAlCCQoHc3ViamVjdCI+CgpTdWJtaXNzaW9uEg8KB3Rhc2tfaWQYASABKAkSDQoFcGF0Y2gYAiABKAwSEAoIZ3JhZGVfbXMYAyABKA0ipAEKDlJlbGVhc2VSZXF1ZXN0EhYKDnRyYWplY3RvcnlfaWRzGAEgAygJEjYKBmxhYmVscxgCIAMoCzImLnNhbmRsb3QudjEuUmVsZWFzZVJlcXVlc3QuTGFiZWxzRW50cnkSEwoLYXR0ZW1wdF9pZHMYAyADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJrCg9SZWxlYXNlUmVzcG9uc2USLAoMdHJhamVjdG9yaWVzGAEgAygLMhYuc2FuZGxvdC52MS5UcmFqZWN0b3J5Eg8KB3Vua25vd24YAiADKAkSGQoRY2FuY2VsbGVkX2NyZWF0ZXMYAyABKA0iPAoQSGVhcnRiZWF0UmVxdWVzdBIWCg50cmFqZWN0b3J5X2lkcxgBIAMoCRIQCghsZWFzZV9tcxgCIAEoDSJDChFIZWFydGJlYXRSZXNwb25zZRIgCgVhbGl2ZRgBIAMoCzIRLnNhbmRsb3QudjEuQWxpdmUSDAoEZ29uZRgCIAMoCSJxCgVBbGl2ZRIVCg10cmFqZWN0b3J5X2lkGAEgASgJEi8KC2xlYXNlX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgVzdGF0ZRgDIAEoDjIRLnNhbmRsb3QudjEuU3RhdGUiLQoUR2V0VHJhamVjdG9yeVJlcXVlc3QSFQoNdHJhamVjdG9yeV9pZBgBIAEoCSJQChdMaXN0VHJhamVjdG9yaWVzUmVxdWVzdBIOCgZmaWx0ZXIYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiYQoYTGlzdFRyYWplY3Rvcmllc1Jlc3BvbnNlEiwKDHRyYWplY3RvcmllcxgBIAMoCzIWLnNhbmRsb3QudjEuVHJhamVjdG9yeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKQoQR2V0UmVjb3JkUmVxdWVzdBIVCg10cmFqZWN0b3J5X2lkGAEgASgJIikKClJlY29yZExpbmUSDQoFaW5kZXgYASABKAQSDAoEanNvbhgCIAEoCSpiCghGZWVkYmFjaxIYChRGRUVEQkFDS19VTlNQRUNJRklFRBAAEhEKDUZFRURCQUNLX05PTkUQARIUChBGRUVEQkFDS19WRVJESUNUEAISEwoPRkVFREJBQ0tfQ09VTlRTEAMylggKDlJvbGxvdXRTZXJ2aWNlElQKDUdldFNlcnZlckluZm8SIC5zYW5kbG90LnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiEuc2FuZGxvdC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2USSAoJTGlzdFRhc2tzEhwuc2FuZGxvdC52MS5MaXN0VGFza3NSZXF1ZXN0Gh0uc2FuZGxvdC52MS5MaXN0VGFza3NSZXNwb25zZRI3CgdHZXRUYXNrEhouc2FuZGxvdC52MS5HZXRUYXNrUmVxdWVzdBoQLnNhbmRsb3QudjEuVGFzaxJBCgdQcmVwYXJlEhouc2FuZGxvdC52MS5QcmVwYXJlUmVxdWVzdBoYLnNhbmRsb3QudjEuUHJlcGFyZUV2ZW50MAESOwoGQ3JlYXRlEhkuc2FuZGxvdC52MS5DcmVhdGVSZXF1ZXN0GhYuc2FuZGxvdC52MS5UcmFqZWN0b3J5EjkKB0V4ZWN1dGUSGi5zYW5kbG90LnYxLkV4ZWN1dGVSZXF1ZXN0GhIuc2FuZGxvdC52MS5SZXN1bHQSRwoNRXhlY3V0ZVN0cmVhbRIaLnNhbmRsb3QudjEuRXhlY3V0ZVJlcXVlc3QaGC5zYW5kbG90LnYxLkV4ZWN1dGVFdmVudDABEjEKBFN0ZXASFy5zYW5kbG90LnYxLlN0ZXBSZXF1ZXN0GhAuc2FuZGxvdC52MS5UdXJuEkEKCUludGVycnVwdBIcLnNhbmRsb3QudjEuSW50ZXJydXB0UmVxdWVzdBoWLnNhbmRsb3QudjEuVHJhamVjdG9yeRI0CgVHcmFkZRIYLnNhbmRsb3QudjEuR3JhZGVSZXF1ZXN0GhEuc2FuZGxvdC52MS5HcmFkZRJCCgdSZWxlYXNlEhouc2FuZGxvdC52MS5SZWxlYXNlUmVxdWVzdBobLnNhbmRsb3QudjEuUmVsZWFzZVJlc3BvbnNlEkgKCUhlYXJ0YmVhdBIcLnNhbmRsb3QudjEuSGVhcnRiZWF0UmVxdWVzdBodLnNhbmRsb3QudjEuSGVhcnRiZWF0UmVzcG9uc2USSQoNR2V0VHJhamVjdG9yeRIgLnNhbmRsb3QudjEuR2V0VHJhamVjdG9yeVJlcXVlc3QaFi5zYW5kbG90LnYxLlRyYWplY3RvcnkSXQoQTGlzdFRyYWplY3RvcmllcxIjLnNhbmRsb3QudjEuTGlzdFRyYWplY3Rvcmllc1JlcXVlc3QaJC5zYW5kbG90LnYxLkxpc3RUcmFqZWN0b3JpZXNSZXNwb25zZRJDCglHZXRSZWNvcmQSHC5zYW5kbG90LnYxLkdldFJlY29yZFJlcXVlc3QaFi5zYW5kbG90LnYxLlJlY29yZExpbmUwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sandlot_v1_grade, file_sandlot_v1_trajectory]);
+  fileDesc("CiBzYW5kbG90L3YxL3JvbGxvdXRfc2VydmljZS5wcm90bxIKc2FuZGxvdC52MSIWChRHZXRTZXJ2ZXJJbmZvUmVxdWVzdCLvAwoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSEAoIaW5zdGFuY2UYAiABKAkSDwoHYmFja2VuZBgDIAEoCRIQCghpc29sYXRlZBgEIAEoCBIqCg5kZWZhdWx0X2xpbWl0cxgFIAEoCzISLnNhbmRsb3QudjEuTGltaXRzEjsKBXBvb2xzGAYgAygLMiwuc2FuZGxvdC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UuUG9vbHNFbnRyeRInCgdncmFkaW5nGAcgASgLMhYuc2FuZGxvdC52MS5Qb29sU3RhdHVzEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGRyYWluaW5nGAkgASgIEhAKCGxlYXNlX21zGAogASgNEg0KBXRhc2tzGAsgASgNEg8KB2Zvcm1hdHMYDCADKAkSFwoPc2FuZGJveF9zZXJ2aWNlGA0gASgIEisKCGJhY2tlbmRzGA4gAygLMhkuc2FuZGxvdC52MS5TZXJ2ZXJCYWNrZW5kGkQKClBvb2xzRW50cnkSCwoDa2V5GAEgASgJEiUKBXZhbHVlGAIgASgLMhYuc2FuZGxvdC52MS5Qb29sU3RhdHVzOgI4ASJNCg1TZXJ2ZXJCYWNrZW5kEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIQCghpc29sYXRlZBgDIAEoCBIOCgZpbWFnZXMYBCABKAgiOQoKUG9vbFN0YXR1cxINCgVzbG90cxgBIAEoDRIMCgR1c2VkGAIgASgNEg4KBnF1ZXVlZBgDIAEoDSJJChBMaXN0VGFza3NSZXF1ZXN0Eg4KBmZpbHRlchgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJNChFMaXN0VGFza3NSZXNwb25zZRIfCgV0YXNrcxgBIAMoCzIQLnNhbmRsb3QudjEuVGFzaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIQoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSKiAgoEVGFzaxIKCgJpZBgBIAEoCRIPCgdkYXRhc2V0GAIgASgJEgwKBHJlcG8YAyABKAkSEwoLYmFzZV9jb21taXQYBCABKAkSEAoIbGFuZ3VhZ2UYBSABKAkSEgoKZGlmZmljdWx0eRgGIAEoCRIQCghwbGF5YWJsZRgHIAEoCBIZChF1bnBsYXlhYmxlX3JlYXNvbhgIIAEoCRIpCghtZXNzYWdlcxgJIAMoCzIXLnNhbmRsb3QudjEuQ2hhdE1lc3NhZ2USJQoFdG9vbHMYCiADKAsyFi5zYW5kbG90LnYxLlRvb2xTY2hlbWESEwoLaW5zdHJ1Y3Rpb24YCyABKAkSDwoHd29ya2RpchgMIAEoCRIPCgdiYWNrZW5kGA0gASgJIiIKDlByZXBhcmVSZXF1ZXN0EhAKCHRhc2tfaWRzGAEgAygJIowBCgxQcmVwYXJlRXZlbnQSDwoHdGFza19pZBgBIAEoCRINCgVzdGFnZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEhoKEmVudmlyb25tZW50X2RpZ2VzdBgEIAEoCRIMCgRkb25lGAUgASgIEg0KBWZhdWx0GAYgASgJEhIKCnByZXBhcmVfbXMYByABKA0i9AIKDUNyZWF0ZVJlcXVlc3QSEgoKYXR0ZW1wdF9pZBgBIAEoCRIRCgd0YXNrX2lkGAIgASgJSAASKgoHc2FuZGJveBgDIAEoCzIXLnNhbmRsb3QudjEuU2FuZGJveFNwZWNIABIMCgRwb29sGAQgASgJEiAKBWdyb3VwGAUgASgLMhEuc2FuZGxvdC52MS5Hcm91cBI1CgZsYWJlbHMYBiADKAsyJS5zYW5kbG90LnYxLkNyZWF0ZVJlcXVlc3QuTGFiZWxzRW50cnkSIgoGbGltaXRzGAcgASgLMhIuc2FuZGxvdC52MS5MaW1pdHMSEAoIbGVhc2VfbXMYCCABKA0SLQoPc3VibWl0X2ZlZWRiYWNrGAkgASgOMhQuc2FuZGxvdC52MS5GZWVkYmFjaxINCgV0b29scxgKIAMoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgYKBHdoYXQipQEKC1NhbmRib3hTcGVjEhEKB3Rhc2tfaWQYASABKAlIABIPCgVpbWFnZRgCIAEoCUgAEg8KB3dvcmtkaXIYAyABKAkSLQoDZW52GAQgAygLMiAuc2FuZGxvdC52MS5TYW5kYm94U3BlYy5FbnZFbnRyeRoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgYKBGJhc2UilQEKDkV4ZWN1dGVSZXF1ZXN0EhUKDXRyYWplY3RvcnlfaWQYASABKAkSDwoHY2FsbF9pZBgCIAEoCRIMCgRzdGVwGAMgASgNEgwKBHRvb2wYBCABKAkSFgoOYXJndW1lbnRzX2pzb24YBSABKAkSEgoKdGltZW91dF9tcxgGIAEoDRITCgtmcm9tX29mZnNldBgHIAEoBCLBAQoMRXhlY3V0ZUV2ZW50Eg4KBm9mZnNldBgBIAEoBBIkCgZxdWV1ZWQYAiABKAsyEi5zYW5kbG90LnYxLlF1ZXVlZEgAEhAKBnN0ZG91dBgDIAEoDEgAEhAKBnN0ZGVychgEIAEoDEgAEigKCHByb2dyZXNzGAUgASgLMhQuc2FuZGxvdC52MS5Qcm9ncmVzc0gAEiQKBnJlc3VsdBgGIAEoCzISLnNhbmRsb3QudjEuUmVzdWx0SABCBwoFZXZlbnQiFwoGUXVldWVkEg0KBWFoZWFkGAEgASgNIh4KCFByb2dyZXNzEhIKCnJ1bm5pbmdfbXMYASABKA0ilQEKC1N0ZXBSZXF1ZXN0EhUKDXRyYWplY3RvcnlfaWQYASABKAkSDwoHY2FsbF9pZBgCIAEoCRIMCgR0dXJuGAMgASgNEiYKBWNhbGxzGAQgASgLMhUuc2FuZGxvdC52MS5Ub29sQ2FsbHNIABIOCgR0ZXh0GAUgASgJSAASDgoGZm9ybWF0GAYgASgJQggKBmFjdGlvbiIwCglUb29sQ2FsbHMSIwoFY2FsbHMYASADKAsyFC5zYW5kbG90LnYxLlRvb2xDYWxsIjwKCFRvb2xDYWxsEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSFgoOYXJndW1lbnRzX2pzb24YAyABKAkiOgoQSW50ZXJydXB0UmVxdWVzdBIVCg10cmFqZWN0b3J5X2lkGAEgASgJEg8KB2NhbGxfaWQYAiABKAkigwEKDEdyYWRlUmVxdWVzdBIXCg10cmFqZWN0b3J5X2lkGAEgASgJSAASLAoKc3VibWlzc2lvbhgCIAEoCzIWLnNhbmRsb3QudjEuU3VibWlzc2lvbkgAEhAKCGZpbmFsaXplGAMgASgIEg8KB2NhbGxfaWQYBSABKAlCCQoHc3ViamVjdCI+CgpTdWJtaXNzaW9uEg8KB3Rhc2tfaWQYASABKAkSDQoFcGF0Y2gYAiABKAwSEAoIZ3JhZGVfbXMYAyABKA0ipAEKDlJlbGVhc2VSZXF1ZXN0EhYKDnRyYWplY3RvcnlfaWRzGAEgAygJEjYKBmxhYmVscxgCIAMoCzImLnNhbmRsb3QudjEuUmVsZWFzZVJlcXVlc3QuTGFiZWxzRW50cnkSEwoLYXR0ZW1wdF9pZHMYAyADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJrCg9SZWxlYXNlUmVzcG9uc2USLAoMdHJhamVjdG9yaWVzGAEgAygLMhYuc2FuZGxvdC52MS5UcmFqZWN0b3J5Eg8KB3Vua25vd24YAiADKAkSGQoRY2FuY2VsbGVkX2NyZWF0ZXMYAyABKA0iPAoQSGVhcnRiZWF0UmVxdWVzdBIWCg50cmFqZWN0b3J5X2lkcxgBIAMoCRIQCghsZWFzZV9tcxgCIAEoDSJDChFIZWFydGJlYXRSZXNwb25zZRIgCgVhbGl2ZRgBIAMoCzIRLnNhbmRsb3QudjEuQWxpdmUSDAoEZ29uZRgCIAMoCSJxCgVBbGl2ZRIVCg10cmFqZWN0b3J5X2lkGAEgASgJEi8KC2xlYXNlX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCgVzdGF0ZRgDIAEoDjIRLnNhbmRsb3QudjEuU3RhdGUiLQoUR2V0VHJhamVjdG9yeVJlcXVlc3QSFQoNdHJhamVjdG9yeV9pZBgBIAEoCSJQChdMaXN0VHJhamVjdG9yaWVzUmVxdWVzdBIOCgZmaWx0ZXIYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiYQoYTGlzdFRyYWplY3Rvcmllc1Jlc3BvbnNlEiwKDHRyYWplY3RvcmllcxgBIAMoCzIWLnNhbmRsb3QudjEuVHJhamVjdG9yeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKQoQR2V0UmVjb3JkUmVxdWVzdBIVCg10cmFqZWN0b3J5X2lkGAEgASgJIikKClJlY29yZExpbmUSDQoFaW5kZXgYASABKAQSDAoEanNvbhgCIAEoCSpiCghGZWVkYmFjaxIYChRGRUVEQkFDS19VTlNQRUNJRklFRBAAEhEKDUZFRURCQUNLX05PTkUQARIUChBGRUVEQkFDS19WRVJESUNUEAISEwoPRkVFREJBQ0tfQ09VTlRTEAMylggKDlJvbGxvdXRTZXJ2aWNlElQKDUdldFNlcnZlckluZm8SIC5zYW5kbG90LnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiEuc2FuZGxvdC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2USSAoJTGlzdFRhc2tzEhwuc2FuZGxvdC52MS5MaXN0VGFza3NSZXF1ZXN0Gh0uc2FuZGxvdC52MS5MaXN0VGFza3NSZXNwb25zZRI3CgdHZXRUYXNrEhouc2FuZGxvdC52MS5HZXRUYXNrUmVxdWVzdBoQLnNhbmRsb3QudjEuVGFzaxJBCgdQcmVwYXJlEhouc2FuZGxvdC52MS5QcmVwYXJlUmVxdWVzdBoYLnNhbmRsb3QudjEuUHJlcGFyZUV2ZW50MAESOwoGQ3JlYXRlEhkuc2FuZGxvdC52MS5DcmVhdGVSZXF1ZXN0GhYuc2FuZGxvdC52MS5UcmFqZWN0b3J5EjkKB0V4ZWN1dGUSGi5zYW5kbG90LnYxLkV4ZWN1dGVSZXF1ZXN0GhIuc2FuZGxvdC52MS5SZXN1bHQSRwoNRXhlY3V0ZVN0cmVhbRIaLnNhbmRsb3QudjEuRXhlY3V0ZVJlcXVlc3QaGC5zYW5kbG90LnYxLkV4ZWN1dGVFdmVudDABEjEKBFN0ZXASFy5zYW5kbG90LnYxLlN0ZXBSZXF1ZXN0GhAuc2FuZGxvdC52MS5UdXJuEkEKCUludGVycnVwdBIcLnNhbmRsb3QudjEuSW50ZXJydXB0UmVxdWVzdBoWLnNhbmRsb3QudjEuVHJhamVjdG9yeRI0CgVHcmFkZRIYLnNhbmRsb3QudjEuR3JhZGVSZXF1ZXN0GhEuc2FuZGxvdC52MS5HcmFkZRJCCgdSZWxlYXNlEhouc2FuZGxvdC52MS5SZWxlYXNlUmVxdWVzdBobLnNhbmRsb3QudjEuUmVsZWFzZVJlc3BvbnNlEkgKCUhlYXJ0YmVhdBIcLnNhbmRsb3QudjEuSGVhcnRiZWF0UmVxdWVzdBodLnNhbmRsb3QudjEuSGVhcnRiZWF0UmVzcG9uc2USSQoNR2V0VHJhamVjdG9yeRIgLnNhbmRsb3QudjEuR2V0VHJhamVjdG9yeVJlcXVlc3QaFi5zYW5kbG90LnYxLlRyYWplY3RvcnkSXQoQTGlzdFRyYWplY3RvcmllcxIjLnNhbmRsb3QudjEuTGlzdFRyYWplY3Rvcmllc1JlcXVlc3QaJC5zYW5kbG90LnYxLkxpc3RUcmFqZWN0b3JpZXNSZXNwb25zZRJDCglHZXRSZWNvcmQSHC5zYW5kbG90LnYxLkdldFJlY29yZFJlcXVlc3QaFi5zYW5kbG90LnYxLlJlY29yZExpbmUwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_sandlot_v1_grade, file_sandlot_v1_trajectory]);
 
 /**
  * Asks what this server is.
@@ -129,6 +129,13 @@ export type GetServerInfoResponse = Message<"sandlot.v1.GetServerInfoResponse"> 
    * @generated from field: bool sandbox_service = 13;
    */
   sandboxService: boolean;
+
+  /**
+   * All backends, the default one first, which is called "default" and is the `backend` above.
+   *
+   * @generated from field: repeated sandlot.v1.ServerBackend backends = 14;
+   */
+  backends: ServerBackend[];
 };
 
 /**
@@ -137,6 +144,48 @@ export type GetServerInfoResponse = Message<"sandlot.v1.GetServerInfoResponse"> 
  */
 export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*@__PURE__*/
   messageDesc(file_sandlot_v1_rollout_service, 1);
+
+/**
+ * A backend of a server.
+ *
+ * @generated from message sandlot.v1.ServerBackend
+ */
+export type ServerBackend = Message<"sandlot.v1.ServerBackend"> & {
+  /**
+   * Its name in the configuration.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * "oci", "process", "docker", ...
+   *
+   * @generated from field: string type = 2;
+   */
+  type: string;
+
+  /**
+   * False where commands are not separated from the host.
+   *
+   * @generated from field: bool isolated = 3;
+   */
+  isolated: boolean;
+
+  /**
+   * Root file systems can be container images.
+   *
+   * @generated from field: bool images = 4;
+   */
+  images: boolean;
+};
+
+/**
+ * Describes the message sandlot.v1.ServerBackend.
+ * Use `create(ServerBackendSchema)` to create a new message.
+ */
+export const ServerBackendSchema: GenMessage<ServerBackend> = /*@__PURE__*/
+  messageDesc(file_sandlot_v1_rollout_service, 2);
 
 /**
  * Present use of a pool.
@@ -171,7 +220,7 @@ export type PoolStatus = Message<"sandlot.v1.PoolStatus"> & {
  * Use `create(PoolStatusSchema)` to create a new message.
  */
 export const PoolStatusSchema: GenMessage<PoolStatus> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 2);
+  messageDesc(file_sandlot_v1_rollout_service, 3);
 
 /**
  * Asks for tasks.
@@ -206,7 +255,7 @@ export type ListTasksRequest = Message<"sandlot.v1.ListTasksRequest"> & {
  * Use `create(ListTasksRequestSchema)` to create a new message.
  */
 export const ListTasksRequestSchema: GenMessage<ListTasksRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 3);
+  messageDesc(file_sandlot_v1_rollout_service, 4);
 
 /**
  * A page of tasks.
@@ -234,7 +283,7 @@ export type ListTasksResponse = Message<"sandlot.v1.ListTasksResponse"> & {
  * Use `create(ListTasksResponseSchema)` to create a new message.
  */
 export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 4);
+  messageDesc(file_sandlot_v1_rollout_service, 5);
 
 /**
  * Asks for one task.
@@ -255,7 +304,7 @@ export type GetTaskRequest = Message<"sandlot.v1.GetTaskRequest"> & {
  * Use `create(GetTaskRequestSchema)` to create a new message.
  */
 export const GetTaskRequestSchema: GenMessage<GetTaskRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 5);
+  messageDesc(file_sandlot_v1_rollout_service, 6);
 
 /**
  * One problem, as far as a policy or trainer may see it.
@@ -346,6 +395,13 @@ export type Task = Message<"sandlot.v1.Task"> & {
    * @generated from field: string workdir = 12;
    */
   workdir: string;
+
+  /**
+   * The backend that plays it: a name of ServerInfo's backends.
+   *
+   * @generated from field: string backend = 13;
+   */
+  backend: string;
 };
 
 /**
@@ -353,7 +409,7 @@ export type Task = Message<"sandlot.v1.Task"> & {
  * Use `create(TaskSchema)` to create a new message.
  */
 export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 6);
+  messageDesc(file_sandlot_v1_rollout_service, 7);
 
 /**
  * Asks to warm environments.
@@ -374,7 +430,7 @@ export type PrepareRequest = Message<"sandlot.v1.PrepareRequest"> & {
  * Use `create(PrepareRequestSchema)` to create a new message.
  */
 export const PrepareRequestSchema: GenMessage<PrepareRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 7);
+  messageDesc(file_sandlot_v1_rollout_service, 8);
 
 /**
  * Something happened while environments were prepared.
@@ -437,7 +493,7 @@ export type PrepareEvent = Message<"sandlot.v1.PrepareEvent"> & {
  * Use `create(PrepareEventSchema)` to create a new message.
  */
 export const PrepareEventSchema: GenMessage<PrepareEvent> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 8);
+  messageDesc(file_sandlot_v1_rollout_service, 9);
 
 /**
  * Asks for a trajectory.
@@ -530,7 +586,7 @@ export type CreateRequest = Message<"sandlot.v1.CreateRequest"> & {
  * Use `create(CreateRequestSchema)` to create a new message.
  */
 export const CreateRequestSchema: GenMessage<CreateRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 9);
+  messageDesc(file_sandlot_v1_rollout_service, 10);
 
 /**
  * A bare sandbox. Admitted, leased, released and kept through a restart of the server like every trajectory; Execute, Step and Grade are `unsupported` on it.
@@ -581,7 +637,7 @@ export type SandboxSpec = Message<"sandlot.v1.SandboxSpec"> & {
  * Use `create(SandboxSpecSchema)` to create a new message.
  */
 export const SandboxSpecSchema: GenMessage<SandboxSpec> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 10);
+  messageDesc(file_sandlot_v1_rollout_service, 11);
 
 /**
  * Asks for one tool call.
@@ -645,7 +701,7 @@ export type ExecuteRequest = Message<"sandlot.v1.ExecuteRequest"> & {
  * Use `create(ExecuteRequestSchema)` to create a new message.
  */
 export const ExecuteRequestSchema: GenMessage<ExecuteRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 11);
+  messageDesc(file_sandlot_v1_rollout_service, 12);
 
 /**
  * Something happened while a step ran.
@@ -713,7 +769,7 @@ export type ExecuteEvent = Message<"sandlot.v1.ExecuteEvent"> & {
  * Use `create(ExecuteEventSchema)` to create a new message.
  */
 export const ExecuteEventSchema: GenMessage<ExecuteEvent> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 12);
+  messageDesc(file_sandlot_v1_rollout_service, 13);
 
 /**
  * A step waits.
@@ -734,7 +790,7 @@ export type Queued = Message<"sandlot.v1.Queued"> & {
  * Use `create(QueuedSchema)` to create a new message.
  */
 export const QueuedSchema: GenMessage<Queued> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 13);
+  messageDesc(file_sandlot_v1_rollout_service, 14);
 
 /**
  * A step is still running.
@@ -755,7 +811,7 @@ export type Progress = Message<"sandlot.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 14);
+  messageDesc(file_sandlot_v1_rollout_service, 15);
 
 /**
  * Asks for the tool calls of one assistant turn.
@@ -820,7 +876,7 @@ export type StepRequest = Message<"sandlot.v1.StepRequest"> & {
  * Use `create(StepRequestSchema)` to create a new message.
  */
 export const StepRequestSchema: GenMessage<StepRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 15);
+  messageDesc(file_sandlot_v1_rollout_service, 16);
 
 /**
  * The tool calls of one assistant turn.
@@ -841,7 +897,7 @@ export type ToolCalls = Message<"sandlot.v1.ToolCalls"> & {
  * Use `create(ToolCallsSchema)` to create a new message.
  */
 export const ToolCallsSchema: GenMessage<ToolCalls> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 16);
+  messageDesc(file_sandlot_v1_rollout_service, 17);
 
 /**
  * One tool call of an assistant message.
@@ -876,7 +932,7 @@ export type ToolCall = Message<"sandlot.v1.ToolCall"> & {
  * Use `create(ToolCallSchema)` to create a new message.
  */
 export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 17);
+  messageDesc(file_sandlot_v1_rollout_service, 18);
 
 /**
  * Asks to end the running command.
@@ -904,7 +960,7 @@ export type InterruptRequest = Message<"sandlot.v1.InterruptRequest"> & {
  * Use `create(InterruptRequestSchema)` to create a new message.
  */
 export const InterruptRequestSchema: GenMessage<InterruptRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 18);
+  messageDesc(file_sandlot_v1_rollout_service, 19);
 
 /**
  * Asks for a judgement.
@@ -955,7 +1011,7 @@ export type GradeRequest = Message<"sandlot.v1.GradeRequest"> & {
  * Use `create(GradeRequestSchema)` to create a new message.
  */
 export const GradeRequestSchema: GenMessage<GradeRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 19);
+  messageDesc(file_sandlot_v1_rollout_service, 20);
 
 /**
  * A bare patch.
@@ -990,7 +1046,7 @@ export type Submission = Message<"sandlot.v1.Submission"> & {
  * Use `create(SubmissionSchema)` to create a new message.
  */
 export const SubmissionSchema: GenMessage<Submission> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 20);
+  messageDesc(file_sandlot_v1_rollout_service, 21);
 
 /**
  * Asks to end trajectories.
@@ -1025,7 +1081,7 @@ export type ReleaseRequest = Message<"sandlot.v1.ReleaseRequest"> & {
  * Use `create(ReleaseRequestSchema)` to create a new message.
  */
 export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 21);
+  messageDesc(file_sandlot_v1_rollout_service, 22);
 
 /**
  * What was ended.
@@ -1060,7 +1116,7 @@ export type ReleaseResponse = Message<"sandlot.v1.ReleaseResponse"> & {
  * Use `create(ReleaseResponseSchema)` to create a new message.
  */
 export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 22);
+  messageDesc(file_sandlot_v1_rollout_service, 23);
 
 /**
  * Asks to renew leases.
@@ -1088,7 +1144,7 @@ export type HeartbeatRequest = Message<"sandlot.v1.HeartbeatRequest"> & {
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 23);
+  messageDesc(file_sandlot_v1_rollout_service, 24);
 
 /**
  * What was renewed.
@@ -1116,7 +1172,7 @@ export type HeartbeatResponse = Message<"sandlot.v1.HeartbeatResponse"> & {
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 24);
+  messageDesc(file_sandlot_v1_rollout_service, 25);
 
 /**
  * A trajectory that lives.
@@ -1151,7 +1207,7 @@ export type Alive = Message<"sandlot.v1.Alive"> & {
  * Use `create(AliveSchema)` to create a new message.
  */
 export const AliveSchema: GenMessage<Alive> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 25);
+  messageDesc(file_sandlot_v1_rollout_service, 26);
 
 /**
  * Asks for one trajectory.
@@ -1172,7 +1228,7 @@ export type GetTrajectoryRequest = Message<"sandlot.v1.GetTrajectoryRequest"> & 
  * Use `create(GetTrajectoryRequestSchema)` to create a new message.
  */
 export const GetTrajectoryRequestSchema: GenMessage<GetTrajectoryRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 26);
+  messageDesc(file_sandlot_v1_rollout_service, 27);
 
 /**
  * Asks for trajectories.
@@ -1208,7 +1264,7 @@ export type ListTrajectoriesRequest = Message<"sandlot.v1.ListTrajectoriesReques
  * Use `create(ListTrajectoriesRequestSchema)` to create a new message.
  */
 export const ListTrajectoriesRequestSchema: GenMessage<ListTrajectoriesRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 27);
+  messageDesc(file_sandlot_v1_rollout_service, 28);
 
 /**
  * A page of trajectories.
@@ -1236,7 +1292,7 @@ export type ListTrajectoriesResponse = Message<"sandlot.v1.ListTrajectoriesRespo
  * Use `create(ListTrajectoriesResponseSchema)` to create a new message.
  */
 export const ListTrajectoriesResponseSchema: GenMessage<ListTrajectoriesResponse> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 28);
+  messageDesc(file_sandlot_v1_rollout_service, 29);
 
 /**
  * Asks for a record.
@@ -1257,7 +1313,7 @@ export type GetRecordRequest = Message<"sandlot.v1.GetRecordRequest"> & {
  * Use `create(GetRecordRequestSchema)` to create a new message.
  */
 export const GetRecordRequestSchema: GenMessage<GetRecordRequest> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 29);
+  messageDesc(file_sandlot_v1_rollout_service, 30);
 
 /**
  * One line of a record.
@@ -1285,7 +1341,7 @@ export type RecordLine = Message<"sandlot.v1.RecordLine"> & {
  * Use `create(RecordLineSchema)` to create a new message.
  */
 export const RecordLineSchema: GenMessage<RecordLine> = /*@__PURE__*/
-  messageDesc(file_sandlot_v1_rollout_service, 30);
+  messageDesc(file_sandlot_v1_rollout_service, 31);
 
 /**
  * What the policy is told after it submitted.

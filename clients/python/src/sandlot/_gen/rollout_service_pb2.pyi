@@ -28,7 +28,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "instance", "backend", "isolated", "default_limits", "pools", "grading", "started_at", "draining", "lease_ms", "tasks", "formats", "sandbox_service")
+    __slots__ = ("version", "instance", "backend", "isolated", "default_limits", "pools", "grading", "started_at", "draining", "lease_ms", "tasks", "formats", "sandbox_service", "backends")
     class PoolsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class GetServerInfoResponse(_message.Message):
     TASKS_FIELD_NUMBER: _ClassVar[int]
     FORMATS_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_SERVICE_FIELD_NUMBER: _ClassVar[int]
+    BACKENDS_FIELD_NUMBER: _ClassVar[int]
     version: str
     instance: str
     backend: str
@@ -62,7 +63,20 @@ class GetServerInfoResponse(_message.Message):
     tasks: int
     formats: _containers.RepeatedScalarFieldContainer[str]
     sandbox_service: bool
-    def __init__(self, version: _Optional[str] = ..., instance: _Optional[str] = ..., backend: _Optional[str] = ..., isolated: _Optional[bool] = ..., default_limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., pools: _Optional[_Mapping[str, PoolStatus]] = ..., grading: _Optional[_Union[PoolStatus, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ..., lease_ms: _Optional[int] = ..., tasks: _Optional[int] = ..., formats: _Optional[_Iterable[str]] = ..., sandbox_service: _Optional[bool] = ...) -> None: ...
+    backends: _containers.RepeatedCompositeFieldContainer[ServerBackend]
+    def __init__(self, version: _Optional[str] = ..., instance: _Optional[str] = ..., backend: _Optional[str] = ..., isolated: _Optional[bool] = ..., default_limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., pools: _Optional[_Mapping[str, PoolStatus]] = ..., grading: _Optional[_Union[PoolStatus, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ..., lease_ms: _Optional[int] = ..., tasks: _Optional[int] = ..., formats: _Optional[_Iterable[str]] = ..., sandbox_service: _Optional[bool] = ..., backends: _Optional[_Iterable[_Union[ServerBackend, _Mapping]]] = ...) -> None: ...
+
+class ServerBackend(_message.Message):
+    __slots__ = ("name", "type", "isolated", "images")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    ISOLATED_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    isolated: bool
+    images: bool
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., isolated: _Optional[bool] = ..., images: _Optional[bool] = ...) -> None: ...
 
 class PoolStatus(_message.Message):
     __slots__ = ("slots", "used", "queued")
@@ -99,7 +113,7 @@ class GetTaskRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("id", "dataset", "repo", "base_commit", "language", "difficulty", "playable", "unplayable_reason", "messages", "tools", "instruction", "workdir")
+    __slots__ = ("id", "dataset", "repo", "base_commit", "language", "difficulty", "playable", "unplayable_reason", "messages", "tools", "instruction", "workdir", "backend")
     ID_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     REPO_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +126,7 @@ class Task(_message.Message):
     TOOLS_FIELD_NUMBER: _ClassVar[int]
     INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
     WORKDIR_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
     id: str
     dataset: str
     repo: str
@@ -124,7 +139,8 @@ class Task(_message.Message):
     tools: _containers.RepeatedCompositeFieldContainer[_trajectory_pb2.ToolSchema]
     instruction: str
     workdir: str
-    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., repo: _Optional[str] = ..., base_commit: _Optional[str] = ..., language: _Optional[str] = ..., difficulty: _Optional[str] = ..., playable: _Optional[bool] = ..., unplayable_reason: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[_trajectory_pb2.ChatMessage, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_trajectory_pb2.ToolSchema, _Mapping]]] = ..., instruction: _Optional[str] = ..., workdir: _Optional[str] = ...) -> None: ...
+    backend: str
+    def __init__(self, id: _Optional[str] = ..., dataset: _Optional[str] = ..., repo: _Optional[str] = ..., base_commit: _Optional[str] = ..., language: _Optional[str] = ..., difficulty: _Optional[str] = ..., playable: _Optional[bool] = ..., unplayable_reason: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[_trajectory_pb2.ChatMessage, _Mapping]]] = ..., tools: _Optional[_Iterable[_Union[_trajectory_pb2.ToolSchema, _Mapping]]] = ..., instruction: _Optional[str] = ..., workdir: _Optional[str] = ..., backend: _Optional[str] = ...) -> None: ...
 
 class PrepareRequest(_message.Message):
     __slots__ = ("task_ids",)

@@ -72,6 +72,7 @@ class FakeService:
             version="fake",
             instance=self.instance,
             backend="fake",
+            backends=[pb.ServerBackend(name="default", type="fake")],
             default_limits=_limits(trajectory_pb2.Limits()),
             pools=pools,
             lease_ms=LEASE_MS,
