@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Container } from "dockerode";
 import { SandlotError } from "../../errors.ts";
 import type { BareSandbox } from "../guarded.ts";
@@ -120,7 +121,7 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
     const { engine, container } = this.#parts;
     if (this.#frozen++ === 0) {
       try {
-        await engine.act("pause a container", () => container.pause(), { timeoutMs: FREEZE_MS });
+        await pause(engine, container);
       } catch (error) {
         this.#frozen--;
         throw error;
@@ -218,6 +219,19 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
   #diskNote(): string {
     const size = Math.round(this.#diskBytes / 1_048_576);
     return `the sandbox's files took ${size} MiB, over its limit of ${this.limits.diskMiB} MiB: what was running was ended`;
+  }
+}
+
+/** Its runtime gives up after some thousandths of a second, too few for a process that waits for a disk or a host that is hard pressed: it is asked again. */
+async function pause(engine: Engine, container: Container): Promise<void> {
+  for (const end = performance.now() + FREEZE_MS; ; await sleep(100)) {
+    try {
+      await engine.act("pause a container", () => container.pause(), { timeoutMs: FREEZE_MS });
+      return;
+    } catch (error) {
+      const isHasty = error instanceof Error && /unable to freeze/.test(error.message);
+      if (!isHasty || performance.now() > end) throw error;
+    }
   }
 }
 
