@@ -102,6 +102,11 @@ function ownLimits(isPodman: boolean): Ulimit[] {
   ];
 }
 
+const PODMAN_LACKS: Lacks = {
+  survivesDaemon:
+    "Podman closes the input of a container when who was attached to it leaves: its sandboxes end with the server",
+};
+
 /** The fields that count; engines leave some out. */
 interface Info {
   readonly MemoryLimit?: boolean;
