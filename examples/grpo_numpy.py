@@ -7,20 +7,20 @@ resolve the bundled tasks, from the server's rewards alone.
 
 The commands are the same for every task: look around, see what was changed, apply the right patch or a tempting wrong
 one, take everything back, submit. What the policy learns is their order: `--shuffle` deals each step's
-rewards out at random among its samples, and then nothing is learnt. Writes `curve.csv` and `curve.svg`.
+rewards out at random among its samples, and then nothing is learnt. Writes `curve.csv` and `curve.png`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import curve
 import numpy as np
 import sandlot
 from policies import Answers, apply_command
@@ -30,7 +30,6 @@ COMMANDS = ("look", "review", "right", "wrong", "undo", "submit")
 SUBMIT = COMMANDS.index("submit")
 START = len(COMMANDS)
 LONGEST = 5
-LABELS = {"program": "grpo-numpy"}
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,13 @@ def advantages_of(group: Sequence[Sample]) -> list[float]:
 class Player:
     """Carries moves out in a trajectory of the server."""
 
-    def __init__(self, client: sandlot.Client, at_once: int) -> None:
+    def __init__(self, client: sandlot.Client, at_once: int, labels: dict[str, str]) -> None:
         self._client = client
+        self._labels = labels
         self._slots = asyncio.Semaphore(at_once)
 
     async def sample(self, task: str, moves: tuple[int, ...], group: str) -> Sample:
-        async with self._slots, self._client.trajectory(task, group=group, labels=LABELS) as trajectory:
+        async with self._slots, self._client.trajectory(task, group=group, labels=self._labels) as trajectory:
             for move in moves:
                 if move == SUBMIT:
                     return Sample(task, moves, (await trajectory.submit()).reward)
@@ -108,22 +108,23 @@ def command_of(move: int, task: str) -> str:
 
 async def train(args: argparse.Namespace) -> list[dict[str, float]]:
     rng = np.random.default_rng(args.seed)
-    policy, curve = Policy(rng), []
+    policy, rows = Policy(rng), []
     async with sandlot.connect(args.address, patience=60) as client:
-        await client.release(labels=LABELS)
+        labels = {"program": "grpo-numpy", "run": str(args.out.resolve())[-200:]}
+        await client.release(labels=labels)  # what an earlier start of this run has left
         playable = [task.id async for task in client.tasks("dataset=bundled") if task.playable]
         tasks = args.task or playable[: args.tasks]
-        player = Player(client, args.at_once)
+        player = Player(client, args.at_once, labels)
         for step in range(args.steps):
             began = time.monotonic()
             wanted = [(task, policy.play()) for task in tasks for _ in range(args.group)]
             samples = await asyncio.gather(
                 *(player.sample(task, moves, f"{step}-{task}") for task, moves in wanted)
             )
-            curve.append(summary(step, samples, time.monotonic() - began))
+            rows.append(summary(step, samples, time.monotonic() - began))
             learn(policy, dealt(samples, rng) if args.shuffle else samples, tasks, args.rate)
-            print(f"step {step + 1:3} of {args.steps}: mean reward {curve[-1]['reward']:.2f}, {curve[-1]['seconds']:.1f} s", flush=True)
-    return curve
+            print(f"step {step + 1:3} of {args.steps}: mean reward {rows[-1]['reward']:.2f}, {rows[-1]['seconds']:.1f} s", flush=True)
+    return rows
 
 
 def learn(policy: Policy, samples: Sequence[Sample], tasks: Sequence[str], rate: float) -> None:
@@ -149,28 +150,6 @@ def summary(step: int, samples: Sequence[Sample], seconds: float) -> dict[str, f
     }
 
 
-def write(curve: Sequence[dict[str, float]], folder: Path, title: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "curve.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(curve[0]))
-        table.writeheader()
-        table.writerows(curve)
-    width, height = 560.0, 240.0
-    x = [40 + width * row["step"] / max(1, len(curve) - 1) for row in curve]
-    y = [20 + height * (1 - row["reward"]) for row in curve]
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    marks = "".join(
-        f'<line x1="40" x2="600" y1="{20 + height * (1 - level):.0f}" y2="{20 + height * (1 - level):.0f}" stroke="#ccc"/>'
-        f'<text x="8" y="{24 + height * (1 - level):.0f}">{level}</text>'
-        for level in (0, 0.5, 1)
-    )
-    (folder / "curve.svg").write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="620" height="300" font-family="sans-serif" font-size="12">'
-        f'<rect width="620" height="300" fill="white"/>{marks}<polyline points="{points}" fill="none" stroke="#06c" stroke-width="2"/>'
-        f'<text x="40" y="290">{title}</text></svg>\n'
-    )
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("address", help="HOST:PORT of the server")
@@ -185,12 +164,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("grpo-numpy"))
     args = parser.parse_args()
     began = time.monotonic()
-    curve = asyncio.run(train(args))
+    rows = asyncio.run(train(args))
     title = f"mean reward by step, seed {args.seed}{', rewards shuffled' if args.shuffle else ''}"
-    write(curve, args.out, title)
-    first, last = (np.mean([row["reward"] for row in part]) for part in (curve[:3], curve[-3:]))
+    curve.write(rows, args.out, title)
+    first, last = (np.mean([row["reward"] for row in part]) for part in (rows[:3], rows[-3:]))
     print(f"{title}: {first:.2f} over the first three steps, {last:.2f} over the last three; {time.monotonic() - began:.0f} s")
-    print(f"curve: {args.out / 'curve.csv'}, {args.out / 'curve.svg'}")
+    print(f"curve: {args.out / 'curve.csv'}, {args.out / 'curve.png'}")
     return 0
 
 
