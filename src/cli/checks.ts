@@ -112,8 +112,16 @@ interface Configured {
 }
 
 function configured(settings: Settings): readonly Configured[] {
-  return [{ place: "backend", settings }];
+  const { config } = settings;
+  const all = [["backend", config.backend], ...named(config.backends)] as const;
+  return all.map(([place, backend]) => ({
+    place,
+    settings: { ...settings, config: { ...config, backend, backends: {} } },
+  }));
 }
+
+const named = <T>(backends: Readonly<Record<string, T>>): (readonly [string, T])[] =>
+  Object.entries(backends).map(([name, backend]) => [`backends.${name}`, backend] as const);
 
 /** One that does not work hides nothing of the others. */
 async function tried({ place, settings }: Configured): Promise<readonly Finding[]> {
@@ -154,7 +162,7 @@ function isolation({ name, capabilities }: Backend): Finding[] {
 /** What of a sandbox's contract cannot be had here, but for limits. */
 function lacking({ lacks }: Backend): Finding[] {
   return Object.entries(lacks)
-    .filter(([ability]) => !ability.endsWith("Limit"))
+    .filter(([ability]) => ability !== "isolation" && !ability.endsWith("Limit"))
     .map(([ability, reason]) => ({ name: `lacks.${wireName(ability)}`, status: "warn", message: reason }));
 }
 

@@ -189,6 +189,18 @@ def test_json_of_every_command_is_spelled_as_the_wire_spells_it(shared: Server, 
             assert done.returncode == 0, done.stderr
 
 
+def test_doctor_tries_each_backend_and_one_that_does_not_work_hides_no_other(tmp_path: Path) -> None:
+    config = tmp_path / "sandlot.yaml"
+    works = "{ type: process, commands_run_unprotected_on_this_host: true }"
+    config.write_text(f"backend: {works}\nbackends:\n  gone: {{ type: docker, socket: {tmp_path}/nowhere }}\n  beside: {works}\n")
+    looked = sandlot("doctor", "--state", str(tmp_path / "state"), "--config", str(config), "--json")
+    assert looked.returncode == 1
+    found = {each["name"]: each for each in json.loads(looked.stdout)}
+    assert [found[name]["status"] for name in ("backend", "backends.gone", "backends.beside")] == ["ok", "fail", "ok"]
+    assert f"the container engine at {tmp_path}/nowhere cannot be reached" in found["backends.gone"]["message"]
+    assert found["backends.beside.isolation"]["status"] == "warn"
+
+
 def test_a_task_that_is_not_there_is_refused_with_the_command_that_lists_them(shared: Server) -> None:
     refused = sandlot("grade", "--server", shared.address, "--task", "py-interval", "--patch", "/dev/null")
     assert refused.returncode == 1
