@@ -83,7 +83,7 @@ async function survey(engine: Engine, options: DockerOptions): Promise<Site> {
     cgroups: detectCgroups(),
     ulimits: ownLimits(isPodman),
     lacks: {
-      ...lackedBy({ ...info, LiveRestoreEnabled: isPodman || info.LiveRestoreEnabled === true }, enforced, runtime),
+      ...lackedBy(info, enforced, runtime),
       ...(isPodman && LACKED_BY_PODMAN),
     },
   };
@@ -101,11 +101,6 @@ function ownLimits(isPodman: boolean): Ulimit[] {
     ...(isPodman ? [{ Name: "nproc", Soft: processes, Hard: processes }] : []),
   ];
 }
-
-const PODMAN_LACKS: Lacks = {
-  survivesDaemon:
-    "Podman closes the input of a container when who was attached to it leaves: its sandboxes end with the server",
-};
 
 /** The fields that count; engines leave some out. */
 interface Info {
