@@ -16,6 +16,15 @@ test("an empty file is the defaults", () => {
 test.each([
   ["pools:\n  val:\n    slotz: 4\n", '3:5: pools.val.slotz: expected a key of slots, queue, priority, got "slotz"'],
   ["lisen: x\n", "1:1: lisen: expected a key of listen, tls, state_dir, tasks,"],
+  [
+    "tasks: { sets: [{ from: [a], backend: x }] }\n",
+    '1:30: tasks.sets.0.backend: expected nothing, for there are no backends, got "x"',
+  ],
+  [
+    "backends: { one: { type: process, commands_run_unprotected_on_this_host: true } }\ntasks: { sets: [{ from: [a], backend: x }] }\n",
+    '2:30: tasks.sets.0.backend: expected one, got "x"',
+  ],
+  ["backends: { Two: { type: oci } }\n", "1:13: backends.Two: expected 1 to 32 small letters, digits and dashes"],
   ["listen: 7\n", "1:1: listen: expected a string, got 7"],
   ["lease_ms: 10m\n", '1:1: lease_ms: expected an integer of at least 1, got "10m"'],
   ["lease_ms: 0.5\n", "1:1: lease_ms: expected an integer of at least 1, got 0.5"],

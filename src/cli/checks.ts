@@ -6,13 +6,14 @@ import { promisify } from "node:util";
 import type { Environments } from "../environments/prepare.ts";
 import { SandlotError } from "../errors.ts";
 import type { Ability } from "../sandbox/abilities.ts";
+import { imageTools } from "../sandbox/oci/images/fetch.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
 import { checkProtected } from "../server/listen.ts";
 import type { Catalog } from "../tasks/catalog.ts";
 import { newSandboxId } from "../trajectory/creation.ts";
 import { wireName } from "../trajectory/wire-name.ts";
 import { readCatalog } from "./catalog.ts";
-import { openEnvironments, openOwnBackend } from "./compose.ts";
+import { environmentOfTools, openEnvironments, openOwnBackend } from "./compose.ts";
 import { type RoundTrip, roundTrip } from "./round-trip.ts";
 import type { Settings } from "./settings.ts";
 import { openTls } from "./tls.ts";
@@ -58,6 +59,7 @@ export const CHECKS: readonly Check[] = [
       ),
   },
   { name: "state_dir", look: stateFolder },
+  { name: "images", look: images },
   { name: "backend", look: backendsAndTasks },
   { name: "listen", look: protection },
 ];
@@ -74,6 +76,15 @@ async function program(
   } catch {
     return [{ name, status: missing, message: `\`${name} ${args[0]}\` does not run: ${advice}` }];
   }
+}
+
+async function images({ config }: Settings): Promise<readonly Finding[]> {
+  const found = [...(await imageTools(environmentOfTools())).values()];
+  const folders = config.backend.type === "oci" ? config.backend.images : [];
+  const named = folders.length > 0 ? `; by name in ${folders.join(", ")}` : "";
+  if (found.length > 0) return [ok("images", `fetched by ${found.join(", ")}${named}`)];
+  const message = `only from archives and layouts${named}: install skopeo, podman or docker to fetch images for the oci backend`;
+  return [{ name: "images", status: "warn", message }];
 }
 
 async function stateFolder({ stateDir }: Settings): Promise<readonly Finding[]> {

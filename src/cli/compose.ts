@@ -186,7 +186,7 @@ function ownOptions(backend: BackendConfig, settings: Settings) {
 }
 
 /** For programs that fetch images: where they look for engines, credentials and a way out. */
-function environmentOfTools(): Record<string, string> {
+export function environmentOfTools(): Record<string, string> {
   const { env } = process;
   const names = Object.keys(env).filter((name) => TOOL_VARIABLES.test(name));
   return { ...Object.fromEntries(names.map((name) => [name, env[name] ?? ""])), PATH: hostPath(env) };
