@@ -160,9 +160,13 @@ export class E2bSandbox implements BareSandbox {
 
   /** One more round trip, for commands only that did not end well. */
   async #newOomKills(): Promise<number> {
-    const now = Number(await this.machine.run(OOM_KILLS).catch(() => ""));
     const before = this.#oomKills;
-    this.#oomKills = Math.max(before, now || 0);
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      const said = (await this.machine.run(OOM_KILLS).catch(() => "")).trim();
+      if (!/^\d+$/.test(said)) continue; // some daemons lose what a short program prints
+      this.#oomKills = Math.max(before, Number(said));
+      break;
+    }
     return this.#oomKills - before;
   }
 }

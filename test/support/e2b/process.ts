@@ -17,6 +17,8 @@ interface Running {
   readonly config: unknown;
   readonly child: ChildProcess;
   readonly readers: Set<ServerStream>;
+  /** Whoever started it hears it from its first byte on. */
+  readonly heard: () => void;
   /** The event, once it has ended and its output is read. */
   readonly end: Promise<unknown>;
 }
@@ -97,14 +99,14 @@ export class Processes {
     child.stdin?.on("error", () => undefined);
     const closed = once(child, "close");
     const readers = new Set<ServerStream>();
-    const drained = Promise.all([
-      this.#deliver(child.stdout, "stdout", readers),
-      this.#deliver(child.stderr, "stderr", readers),
-    ]);
+    const { promise: begun, resolve: heard } = Promise.withResolvers<void>();
+    const drained = begun.then(() =>
+      Promise.all([this.#deliver(child.stdout, "stdout", readers), this.#deliver(child.stderr, "stderr", readers)]),
+    );
     const leader = await this.#machine.leaderOf(child);
     const pid = leader?.inside ?? this.#next++;
     const running: Running = {
-      ...{ pid, outside: leader?.outside ?? 0, tag: text(message["tag"]), config, child, readers },
+      ...{ pid, outside: leader?.outside ?? 0, tag: text(message["tag"]), config, child, readers, heard },
       end: drained.then(() => closed).then(([code, signal]) => ending(code, signal)),
     };
     this.#running.set(pid, running);
@@ -131,6 +133,7 @@ export class Processes {
     try {
       await stream.send({ event: { start: { pid: running.pid } } });
       running.readers.add(stream);
+      running.heard();
       const timeout =
         timeoutMs > 0 ? sleep(timeoutMs, "late" as const, { signal: late.signal }).catch(() => gone) : gone;
       const end = await Promise.race([running.end.then((event) => ({ event })), gone, timeout]);
