@@ -1,11 +1,11 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, rename } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import type { Lacks } from "../abilities.ts";
 import type { BareBackend } from "../guarded.ts";
-import { type Identity, lives } from "../identity.ts";
+import { type Identity, identify, lives } from "../identity.ts";
 import { readRecord, type SandboxRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import { socketDial } from "../runner/socket.ts";
@@ -183,12 +183,15 @@ export class OciBackend implements BareBackend {
   async #removeRemains(id: string): Promise<void> {
     const record = await this.#record(id);
     const { stateDir, launcher } = this.#ground;
+    const places = placesOf(stateDir, id, record?.disk ?? "folder");
+    // Without a control group only the runtime's note tells of a process that was started and not yet written down.
+    const identity = record?.identity ?? (this.#ground.rootless ? startedAs(places.pid) : undefined);
     const remains = {
       id,
-      places: placesOf(stateDir, id, record?.disk ?? "folder"),
+      places,
       disk: record?.disk ?? "folder",
-      identity: record?.identity,
-      group: this.#groupLeft(record?.identity, id),
+      identity,
+      group: this.#groupLeft(identity, id),
       launcher,
     } as const;
     await endProcesses(remains);
@@ -267,4 +270,14 @@ function lackedBy({ cgroups, attaches, rootless }: Ground): Lacks {
     ...(cpu !== undefined && { cpuLimit: cpu }),
     ...(pids !== undefined && { pidsLimit: pids }),
   };
+}
+
+/** The first process by the runtime's note, if that is one of a sandbox still. */
+function startedAs(note: string): Identity | undefined {
+  try {
+    const pid = Number(readFileSync(note, "utf8"));
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "init" ? identify(pid) : undefined;
+  } catch {
+    return undefined; // none was started, or it is dead
+  }
 }
