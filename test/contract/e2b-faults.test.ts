@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Backend, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { bash, eventually, specIn } from "../support/backends.ts";
@@ -136,6 +137,25 @@ if (process.getuid?.() !== 0) {
       const waited = await last;
       expect((await bash(waited, "cat file")).stdout).toBe("from the layer\n");
       await Promise.all([...more.slice(1), waited].map((sandbox) => sandbox.dispose()));
+    });
+
+    test("it opens again, has removed the snapshots of layers that are gone, and keeps the others", async () => {
+      const other = placeOn(server, { maxSandboxes: 4 });
+      const snapshots = async (): Promise<number> => {
+        const answer = await fetch(`${server.url}/snapshots`, { headers: { "x-api-key": server.apiKey } });
+        return ((await answer.json()) as unknown[]).length;
+      };
+      const before = await snapshots();
+      const first = await other.open();
+      await (await first.create(specIn(other))).dispose();
+      await first.close();
+      expect(await snapshots()).toBe(before + 1);
+      await (await other.open()).close();
+      expect(await snapshots()).toBe(before + 1);
+      rmSync(other.layer, { recursive: true });
+      await (await other.open()).close();
+      expect(await snapshots()).toBe(before);
+      await other[Symbol.asyncDispose]();
     });
 
     test("it has no snapshots, furnishes each machine itself", async () => {

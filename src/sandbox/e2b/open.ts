@@ -45,10 +45,10 @@ export async function openE2b(options: E2bOptions): Promise<E2bBackend> {
     templates: new Templates(account, templates),
     pricePerS: templates.cpu * options.pricePerCpuS + (templates.memoryMiB / 1_024) * options.pricePerGibS,
   };
-  return new E2bBackend({
-    ...ground,
-    enforced: await enforcedHere(options, (enforced) => new E2bBackend({ ...ground, enforced })),
-  });
+  const enforced = await enforcedHere(options, (enforced) => new E2bBackend({ ...ground, enforced }));
+  const backend = new E2bBackend({ ...ground, enforced });
+  await backend.sweep();
+  return backend;
 }
 
 const UNKNOWN: Enforced = { memoryMiB: "NONE", cpuMilli: "NONE", pids: "NONE", diskMiB: "NONE" };
