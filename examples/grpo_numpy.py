@@ -110,7 +110,7 @@ async def train(args: argparse.Namespace) -> list[dict[str, float]]:
     rng = np.random.default_rng(args.seed)
     policy, rows = Policy(rng), []
     async with sandlot.connect(args.address, patience=60) as client:
-        labels = {"program": "grpo-numpy", "run": str(args.out.resolve())[-200:]}
+        labels = {"program": "grpo-numpy", "run_id": str(args.out.resolve())[-200:]}
         await client.release(labels=labels)  # what an earlier start of this run has left
         playable = [task.id async for task in client.tasks("dataset=bundled") if task.playable]
         tasks = args.task or playable[: args.tasks]

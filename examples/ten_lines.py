@@ -9,7 +9,7 @@ import sandlot
 async def main(address: str) -> None:
     async with sandlot.connect(address) as client:
         async for task in client.tasks("playable=true"):
-            async with client.trajectory(task.id, labels={"run": "ten-lines"}) as t:
+            async with client.trajectory(task.id, labels={"run_id": "ten-lines"}) as t:
                 print(t.messages[-1]["content"].splitlines()[2:4], [tool["function"]["name"] for tool in t.tools])
                 result = await t.bash("git log --oneline | head -3 && ls")  # here your policy acts, turn after turn
                 print(result.text, result.exit_code, result.timings.command_ms, "ms")

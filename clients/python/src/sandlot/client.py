@@ -202,7 +202,7 @@ class Client:
         return Summary._from(await self._calls.unary("GetTrajectory", request))
 
     async def list_trajectories(self, filter: str = "", *, page_size: int = 0) -> AsyncIterator[Summary]:
-        """Trajectories, newest first, without prompt and tools. `filter`: "state=ACTIVE label.run=7"."""
+        """Trajectories, newest first, without prompt and tools. `filter`: "state=ACTIVE label.run_id=7"."""
         request = pb.ListTrajectoriesRequest(filter=filter, page_size=page_size)
         while True:
             page = await self._calls.unary("ListTrajectories", request)

@@ -24,7 +24,7 @@ class Row:
         return cls(
             task_id=task_of(row),
             group=labels.get("uid"),
-            labels={"run": run, **labels},
+            labels={"run_id": run, **labels},
             droppable="session_id" in row and "uid" in row,
         )
 
