@@ -26,7 +26,7 @@ const VARIANTS: readonly Variant[] = [
 ];
 
 /**
- * The variants that work on this host, each tried out. What does not is printed with its reason, and is an error when SANDLOT_REQUIRE_BACKENDS ("oci,process") names a
+ * The variants of the backends of this host itself that work here, each tried out. What does not is printed with its reason, and is an error when SANDLOT_REQUIRE_BACKENDS ("oci,process") names a
  * backend of which no variant works.
  */
 export async function availableVariants(): Promise<readonly Variant[]> {
@@ -43,7 +43,8 @@ export async function availableVariants(): Promise<readonly Variant[]> {
   }
   if (reasons.length > 0) process.stderr.write(`${reasons.join("\n")}\n`);
   for (const type of requiredBackends()) {
-    if (!available.some((variant) => variant.options.type === type)) {
+    const of = ({ options }: Variant): boolean => options.type === type;
+    if (VARIANTS.some(of) && !available.some(of)) {
       throw new Error(`SANDLOT_REQUIRE_BACKENDS names ${type}, which does not work here:\n${reasons.join("\n")}`);
     }
   }
