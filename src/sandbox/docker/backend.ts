@@ -14,6 +14,7 @@ import { Cgroup, type Cgroups } from "../oci/cgroup.ts";
 import { secretBytes } from "../runner/byte-stream.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import type { Bind, Capabilities, Enforced, SandboxSpec, View } from "../sandbox.ts";
+import { Turns } from "../turns.ts";
 import { Turnstile } from "../turnstile.ts";
 import { containerOptions, LABEL, type Ulimit } from "./container.ts";
 import { containerDial } from "./dial.ts";
@@ -56,7 +57,7 @@ export class DockerBackend implements BareBackend {
   readonly #watch: DiskWatch | undefined;
   readonly #creates = new Turnstile(Math.max(4, 2 * availableParallelism()));
   readonly #open = new Map<string, DockerSandbox>();
-  readonly #busy = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
 
   constructor(site: Site) {
     this.#site = site;
@@ -70,7 +71,7 @@ export class DockerBackend implements BareBackend {
   }
 
   create(spec: SandboxSpec, signal?: AbortSignal): Promise<DockerSandbox> {
-    return this.#inTurn(spec.id, async () => {
+    return this.#turns.take(spec.id, async () => {
       if (this.#open.has(spec.id) || existsSync(this.#folder(spec.id))) {
         throw new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" });
       }
@@ -96,7 +97,7 @@ export class DockerBackend implements BareBackend {
   }
 
   reopen(id: string): Promise<DockerSandbox | undefined> {
-    return this.#inTurn(id, async () => {
+    return this.#turns.take(id, async () => {
       const known = this.#open.get(id);
       if (known !== undefined) return (await known.alive()) ? known : undefined;
       const record = await readRecord(this.#recordPath(id));
@@ -125,7 +126,7 @@ export class DockerBackend implements BareBackend {
 
   async remove(id: string): Promise<void> {
     await this.#open.get(id)?.dispose();
-    await this.#inTurn(id, () => this.#removeRemains(id));
+    await this.#turns.take(id, () => this.#removeRemains(id));
   }
 
   async buildLayer(spec: SandboxSpec, target: string, work: (sandbox: DockerSandbox) => Promise<void>): Promise<void> {
@@ -144,7 +145,7 @@ export class DockerBackend implements BareBackend {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#busy.values());
+    await this.#turns.settled();
     await Promise.all([...this.#open.values()].map((sandbox) => sandbox.detach()));
     this.#open.clear();
     this.#site.engine.close();
@@ -307,20 +308,6 @@ export class DockerBackend implements BareBackend {
 
   #recordPath(id: string): string {
     return join(this.#folder(id), "sandbox.json");
-  }
-
-  async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#busy.get(id);
-    const turn = (async (): Promise<T> => {
-      await before?.catch(() => undefined);
-      return await work();
-    })();
-    this.#busy.set(id, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#busy.get(id) === turn) this.#busy.delete(id);
-    }
   }
 }
 

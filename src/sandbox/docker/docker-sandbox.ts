@@ -14,6 +14,7 @@ import type {
   ReadRange,
   SandboxSpec,
 } from "../sandbox.ts";
+import { Stillness } from "../stillness.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
 import type { Engine } from "./engine.ts";
 
@@ -39,7 +40,10 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
   #stirred = true;
   #diskBytes = 0;
   #diskKill = { bytes: 0, count: 0 };
-  #frozen = 0;
+  readonly #stillness = new Stillness(
+    () => pause(this.#parts.engine, this.#parts.container),
+    () => this.#goOn(),
+  );
   /** What the engine said of a container that has ended. */
   #ranOut = false;
   #disposing: Promise<void> | undefined;
@@ -117,26 +121,14 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
     }
   }
 
-  async freeze(): Promise<AsyncDisposable> {
+  freeze(): Promise<AsyncDisposable> {
+    return this.#stillness.hold();
+  }
+
+  /** A container may not be paused any more, or be gone. */
+  async #goOn(): Promise<void> {
     const { engine, container } = this.#parts;
-    if (this.#frozen++ === 0) {
-      try {
-        await pause(engine, container);
-      } catch (error) {
-        this.#frozen--;
-        throw error;
-      }
-    }
-    let thawed = false;
-    return {
-      [Symbol.asyncDispose]: async (): Promise<void> => {
-        if (thawed) return;
-        thawed = true;
-        if (--this.#frozen > 0) return;
-        // Not paused any more, or gone.
-        await engine.act("unpause a container", () => container.unpause(), { expected: [404, 409, 500] });
-      },
-    };
+    await engine.act("unpause a container", () => container.unpause(), { expected: [404, 409, 500] });
   }
 
   async alive(): Promise<boolean> {

@@ -10,6 +10,7 @@ import type {
   ReadRange,
   SandboxSpec,
 } from "../sandbox.ts";
+import { Stillness } from "../stillness.ts";
 import { FREEZE, KILL, OOM_KILLS, USAGE } from "./boot.ts";
 import type { End } from "./line.ts";
 import type { Machine } from "./machine.ts";
@@ -34,7 +35,10 @@ export class E2bSandbox implements BareSandbox {
   /** Out-of-memory kills that were seen before. */
   #oomKills = 0;
   #ownDoing = false;
-  #frozen = 0;
+  readonly #stillness = new Stillness(
+    () => this.machine.run(FREEZE, "1", this.#pid),
+    () => this.#goOn(),
+  );
   #disposing: Promise<void> | undefined;
 
   constructor(parts: E2bSandboxParts) {
@@ -92,23 +96,12 @@ export class E2bSandbox implements BareSandbox {
     this.#parts.client.acknowledge(callId);
   }
 
-  async freeze(): Promise<AsyncDisposable> {
-    if (this.#frozen++ === 0) {
-      try {
-        await this.machine.run(FREEZE, "1", this.#pid);
-      } catch (error) {
-        this.#frozen--;
-        throw error;
-      }
-    }
-    let thawed = false;
-    return {
-      [Symbol.asyncDispose]: async (): Promise<void> => {
-        if (thawed) return;
-        thawed = true;
-        if (--this.#frozen === 0 && this.#disposing === undefined) await this.machine.run(FREEZE, "0", this.#pid);
-      },
-    };
+  freeze(): Promise<AsyncDisposable> {
+    return this.#stillness.hold();
+  }
+
+  async #goOn(): Promise<void> {
+    if (this.#disposing === undefined) await this.machine.run(FREEZE, "0", this.#pid);
   }
 
   /** Asks the service unless it is known. */

@@ -10,6 +10,7 @@ import { readRecord, type SandboxRecord } from "../record.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
 import { socketDial } from "../runner/socket.ts";
 import type { Capabilities, Enforced, SandboxSpec } from "../sandbox.ts";
+import { Turns } from "../turns.ts";
 import { Turnstile } from "../turnstile.ts";
 import { Cgroup, listCgroups, removeEmptyCgroups } from "./cgroup.ts";
 import { cgroupPath, checkViews, type Ground, make } from "./create.ts";
@@ -41,7 +42,7 @@ export class OciBackend implements BareBackend {
   readonly #launches = new Turnstile(Math.max(4, 2 * availableParallelism()));
   readonly #open = new Map<string, OciSandbox>();
   /** Creates and removals under way, by id: a removal waits for what came before it. */
-  readonly #busy = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
 
   constructor(ground: Ground, disk: Disk) {
     this.#ground = ground;
@@ -71,7 +72,7 @@ export class OciBackend implements BareBackend {
   }
 
   reopen(id: string): Promise<OciSandbox | undefined> {
-    return this.#inTurn(id, () => this.#reopen(id));
+    return this.#turns.take(id, () => this.#reopen(id));
   }
 
   async list(): Promise<readonly string[]> {
@@ -85,7 +86,7 @@ export class OciBackend implements BareBackend {
 
   async remove(id: string): Promise<void> {
     await this.#open.get(id)?.dispose();
-    await this.#inTurn(id, () => this.#removeRemains(id));
+    await this.#turns.take(id, () => this.#removeRemains(id));
   }
 
   async buildLayer(spec: SandboxSpec, target: string, work: (sandbox: OciSandbox) => Promise<void>): Promise<void> {
@@ -107,7 +108,7 @@ export class OciBackend implements BareBackend {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#busy.values());
+    await this.#turns.settled();
     this.#watch[Symbol.dispose]();
     this.#memoryWatch?.[Symbol.dispose]();
     await Promise.all([...this.#open.values()].map((sandbox) => sandbox.detach()));
@@ -117,14 +118,14 @@ export class OciBackend implements BareBackend {
   }
 
   #create(spec: SandboxSpec, disk: Disk, signal: AbortSignal | undefined): Promise<OciSandbox> {
-    if (this.#busy.has(spec.id) || this.#open.has(spec.id)) {
+    if (this.#turns.has(spec.id) || this.#open.has(spec.id)) {
       return Promise.reject(new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" }));
     }
     const make = (): Promise<OciSandbox> => this.#make(spec, disk, signal);
     // Once more when the launcher was killed under it, for want of memory for example: nothing of the first try is left.
     const again = (error: unknown): Promise<OciSandbox> =>
       error instanceof LauncherGone ? make() : Promise.reject(error);
-    return this.#inTurn(spec.id, () => this.#launches.pass(() => make().catch(again)));
+    return this.#turns.take(spec.id, () => this.#launches.pass(() => make().catch(again)));
   }
 
   async #make(spec: SandboxSpec, disk: Disk, signal: AbortSignal | undefined): Promise<OciSandbox> {
@@ -220,20 +221,6 @@ export class OciBackend implements BareBackend {
     const { rootless, cgroups, instance } = this.#ground;
     if (rootless) return first && new ProcessTree(first);
     return cgroups && Cgroup.at(cgroups, cgroupPath(instance, id));
-  }
-
-  async #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#busy.get(id);
-    const turn = (async (): Promise<T> => {
-      await before?.catch(() => undefined);
-      return await work();
-    })();
-    this.#busy.set(id, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#busy.get(id) === turn) this.#busy.delete(id);
-    }
   }
 
   /** A layer is kept for long: unlike a sandbox it must outlive a power cut. */

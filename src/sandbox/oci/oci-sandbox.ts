@@ -11,6 +11,7 @@ import type {
   ReadRange,
   SandboxSpec,
 } from "../sandbox.ts";
+import { Stillness } from "../stillness.ts";
 import type { ProcessTable } from "../tree.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
 import type { MemoryWatch, WatchedMemory } from "./memory-watch.ts";
@@ -40,7 +41,10 @@ export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
   #diskBytes = 0;
   /** How large the disk was when its writers were last killed for it; and how often that was. */
   #diskKill = { bytes: 0, count: 0 };
-  #frozen = 0;
+  readonly #stillness = new Stillness(
+    () => Promise.resolve(this.#parts.group?.freeze(FREEZE_MS)),
+    () => Promise.resolve(this.#parts.group?.thaw()),
+  );
   #disposing: Promise<void> | undefined;
 
   constructor(parts: OciSandboxParts) {
@@ -123,24 +127,8 @@ export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
     }
   }
 
-  async freeze(): Promise<AsyncDisposable> {
-    const { group } = this.#parts;
-    if (this.#frozen++ === 0) {
-      try {
-        await group?.freeze(FREEZE_MS);
-      } catch (error) {
-        this.#frozen--;
-        throw error;
-      }
-    }
-    let thawed = false;
-    return {
-      [Symbol.asyncDispose]: async (): Promise<void> => {
-        if (thawed) return;
-        thawed = true;
-        if (--this.#frozen === 0) await group?.thaw();
-      },
-    };
+  freeze(): Promise<AsyncDisposable> {
+    return this.#stillness.hold();
   }
 
   alive(): Promise<boolean> {

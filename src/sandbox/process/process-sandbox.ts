@@ -10,6 +10,7 @@ import type {
   ReadRange,
   SandboxSpec,
 } from "../sandbox.ts";
+import { Stillness } from "../stillness.ts";
 import { continueTree, signalDescendants, stopTree } from "../tree.ts";
 import type { Paths } from "./paths.ts";
 
@@ -28,7 +29,10 @@ export class ProcessSandbox implements BareSandbox {
   readonly env: Readonly<Record<string, string>>;
   readonly workdir: string;
   readonly #parts: ProcessSandboxParts;
-  #frozen = 0;
+  readonly #stillness = new Stillness(
+    () => stopTree(this.#parts.identity, FREEZE_MS),
+    () => Promise.resolve(continueTree(this.#parts.identity)),
+  );
   #disposing: Promise<void> | undefined;
 
   constructor(parts: ProcessSandboxParts) {
@@ -77,24 +81,8 @@ export class ProcessSandbox implements BareSandbox {
     this.#parts.client.acknowledge(callId);
   }
 
-  async freeze(): Promise<AsyncDisposable> {
-    const { identity } = this.#parts;
-    if (this.#frozen++ === 0) {
-      try {
-        await stopTree(identity, FREEZE_MS);
-      } catch (error) {
-        this.#frozen--;
-        throw error;
-      }
-    }
-    let thawed = false;
-    return {
-      [Symbol.asyncDispose]: (): Promise<void> => {
-        if (!thawed && --this.#frozen === 0) continueTree(identity);
-        thawed = true;
-        return Promise.resolve();
-      },
-    };
+  freeze(): Promise<AsyncDisposable> {
+    return this.#stillness.hold();
   }
 
   alive(): Promise<boolean> {
