@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { isErrno } from "../../src/sandbox/identity.ts";
+import { isErrno, lives } from "../../src/sandbox/identity.ts";
+import type { SandboxRecord } from "../../src/sandbox/record.ts";
 import { availableVariants, bash, eventually, newPlace, specIn } from "../support/backends.ts";
 import { leftovers } from "../support/leftovers.ts";
 
@@ -19,6 +20,24 @@ for (const variant of variants) {
       expect([await backend.list(), await backend.reopen(id)]).toEqual([[id], undefined]);
       await backend.remove(id);
       await backend.close();
+      expect(leftovers(place.stateDir, place.instance)).toEqual([]);
+    });
+
+    test("a first process that the last server had no time to note down is gone when the removal is done", async () => {
+      await using place = newPlace(variant);
+      const spec = specIn(place);
+      const backend = await place.open();
+      await backend.create(spec);
+      await backend.close();
+      const path = join(place.stateDir, "sandboxes", spec.id, "sandbox.json");
+      const { identity, ...before } = JSON.parse(readFileSync(path, "utf8")) as SandboxRecord;
+      if (identity === undefined) throw new Error("a record with an identity was expected");
+      writeFileSync(path, JSON.stringify(before));
+      const next = await place.open();
+      expect(lives(identity)).toBe(true);
+      await next.remove(spec.id);
+      expect(lives(identity)).toBe(false);
+      await next.close();
       expect(leftovers(place.stateDir, place.instance)).toEqual([]);
     });
 

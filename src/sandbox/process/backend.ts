@@ -2,6 +2,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { closeSync, constants, existsSync, openSync } from "node:fs";
 import { access, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { SandlotError } from "../../errors.ts";
 import type { Lacks } from "../abilities.ts";
@@ -174,7 +175,10 @@ export class ProcessBackend implements BareBackend {
       signal(record.identity, "SIGCONT");
       if (!(await waitUntilDead(record.identity, 5_000))) await killTree(record.identity);
     }
+    const unnoted = record?.identity === undefined && existsSync(join(this.#folder(id), "control/sock"));
     await rm(this.#folder(id), { recursive: true, force: true, maxRetries: 3 });
+    // A runner that a killed server had no time to note down: it looks once a second whether its folder is there.
+    if (unnoted) await sleep(1_200);
   }
 
   #folder(id: string): string {
