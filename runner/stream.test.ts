@@ -169,7 +169,7 @@ describe.skipIf(process.getuid?.() !== 0)("a runner that makes its own namespace
     const lines = text(await bash(client, script), "stdout").split("\n");
     expect(lines).toEqual([
       "init",
-      "5",
+      expect.stringMatching(/^[45]$/), // with the counting itself, which may not have begun
       "CapEff::00000000000004fb CapBnd::00000000000004fb NoNewPrivs::1 ",
       expect.stringMatching(/^[34]$/),
       "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero ",
