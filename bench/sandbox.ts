@@ -62,6 +62,7 @@ async function latencies(setting: Setting): Promise<Row[]> {
       await refilled(() => warm.bash(neighbour.id, "true"));
       await ourRound(warm, ours.warm, ours, 0);
     }
+    await warm.release(neighbour.id);
   } finally {
     await cold.stop();
     await warm.stop();
