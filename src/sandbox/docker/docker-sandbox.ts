@@ -15,6 +15,7 @@ import type {
   SandboxSpec,
 } from "../sandbox.ts";
 import { Stillness } from "../stillness.ts";
+import { Tolls } from "../tolls.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
 import type { Engine } from "./engine.ts";
 
@@ -35,11 +36,9 @@ export interface DockerSandboxParts {
 /** A sandbox that is a container of an engine. See the contract for what its methods promise. */
 export class DockerSandbox implements BareSandbox, WatchedDisk {
   readonly #parts: DockerSandboxParts;
-  readonly #kills = new Map<string, { readonly before: number; during?: ReturnType<Cgroup["oomKillsSince"]> }>();
+  readonly #tolls: Tolls;
   #running = new Set<string>();
   #stirred = true;
-  #diskBytes = 0;
-  #diskKill = { bytes: 0, count: 0 };
   readonly #stillness = new Stillness(
     () => pause(this.#parts.engine, this.#parts.container),
     () => this.#goOn(),
@@ -50,6 +49,11 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
 
   constructor(parts: DockerSandboxParts) {
     this.#parts = parts;
+    this.#tolls = new Tolls({
+      counter: parts.cgroup,
+      diskMiB: parts.spec.limits.diskMiB,
+      killCommands: () => this.killCommands(),
+    });
     parts.watch?.add(this);
   }
 
@@ -74,24 +78,11 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
   }
 
   async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
-    const { client, cgroup } = this.#parts;
-    const kills = this.#kills.get(options.callId) ?? { before: cgroup?.oomKills() ?? 0 };
-    this.#kills.set(options.callId, kills);
-    const diskKills = this.#diskKill.count;
+    const { cwd = this.workdir, env = this.env } = options;
     this.#running.add(options.callId);
     this.#stirred = true;
     try {
-      const place = { cwd: options.cwd ?? this.workdir, env: options.env ?? this.env };
-      const result = await client.exec(argv, { ...options, ...place });
-      kills.during ??= cgroup?.oomKillsSince(kills.before) ?? { own: 0, host: 0 };
-      const { own, host } = kills.during;
-      const overDisk = this.#diskKill.count > diskKills && result.signal !== undefined;
-      return {
-        ...result,
-        oomKills: own,
-        ...(host > 0 && { hostOomKills: host }),
-        ...(overDisk && { note: this.#diskNote() }),
-      };
+      return await this.#tolls.during(options.callId, () => this.#parts.client.exec(argv, { ...options, cwd, env }));
     } finally {
       this.#running.delete(options.callId);
     }
@@ -116,9 +107,7 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
 
   acknowledge(callId: string): void {
     this.#parts.client.acknowledge(callId);
-    for (const known of this.#kills.keys()) {
-      if (known === callId || known.startsWith(`${callId}.`)) this.#kills.delete(known);
-    }
+    this.#tolls.forget(callId);
   }
 
   freeze(): Promise<AsyncDisposable> {
@@ -178,14 +167,7 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
   }
 
   measured(bytes: number): void {
-    this.#diskBytes = bytes;
-    const limit = this.limits.diskMiB * 1_048_576;
-    if (bytes <= limit) this.#diskKill = { bytes: 0, count: this.#diskKill.count };
-    // One that is over its limit may still tidy up: only what grows is ended.
-    else if (bytes > this.#diskKill.bytes) {
-      this.#diskKill = { bytes, count: this.#diskKill.count + 1 };
-      this.killCommands();
-    }
+    this.#tolls.measured(bytes);
   }
 
   dispose(): Promise<void> {
@@ -206,11 +188,6 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
     this.#parts.watch?.delete(this);
     await this.#parts.remove();
     await this.#parts.client.close();
-  }
-
-  #diskNote(): string {
-    const size = Math.round(this.#diskBytes / 1_048_576);
-    return `the sandbox's files took ${size} MiB, over its limit of ${this.limits.diskMiB} MiB: what was running was ended`;
   }
 }
 

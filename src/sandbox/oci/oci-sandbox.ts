@@ -12,6 +12,7 @@ import type {
   SandboxSpec,
 } from "../sandbox.ts";
 import { Stillness } from "../stillness.ts";
+import { Tolls } from "../tolls.ts";
 import type { ProcessTable } from "../tree.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
 import type { MemoryWatch, WatchedMemory } from "./memory-watch.ts";
@@ -34,13 +35,9 @@ export interface OciSandboxParts extends Remains {
 /** A sandbox made by an OCI runtime. See the contract for what its methods promise. */
 export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
   readonly #parts: OciSandboxParts;
-  /** Out-of-memory kills counted before a call began, and, once it ended, during it. */
-  readonly #kills = new Map<string, { readonly before: number; during?: ReturnType<ProcessGroup["oomKillsSince"]> }>();
+  readonly #tolls: Tolls;
   #running = 0;
   #stirred = true;
-  #diskBytes = 0;
-  /** How large the disk was when its writers were last killed for it; and how often that was. */
-  #diskKill = { bytes: 0, count: 0 };
   readonly #stillness = new Stillness(
     () => Promise.resolve(this.#parts.group?.freeze(FREEZE_MS)),
     () => Promise.resolve(this.#parts.group?.thaw()),
@@ -49,6 +46,11 @@ export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
 
   constructor(parts: OciSandboxParts) {
     this.#parts = parts;
+    this.#tolls = new Tolls({
+      counter: parts.group,
+      diskMiB: parts.spec.limits.diskMiB,
+      killCommands: () => this.killCommands(),
+    });
     if (parts.disk === "folder") parts.watch.add(this);
     parts.memoryWatch?.add(this);
   }
@@ -77,27 +79,11 @@ export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
   }
 
   async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
-    const { client, group } = this.#parts;
-    const kills = this.#kills.get(options.callId) ?? { before: group?.oomKills() ?? 0 };
-    this.#kills.set(options.callId, kills);
-    const diskKills = this.#diskKill.count;
+    const { cwd = this.workdir, env = this.env } = options;
     this.#running++;
     this.#stirred = true;
     try {
-      const result = await client.exec(argv, {
-        ...options,
-        cwd: options.cwd ?? this.workdir,
-        env: options.env ?? this.env,
-      });
-      kills.during ??= group?.oomKillsSince(kills.before) ?? { own: 0, host: 0 };
-      const { own, host } = kills.during;
-      const overDisk = this.#diskKill.count > diskKills && result.signal !== undefined;
-      return {
-        ...result,
-        oomKills: own,
-        ...(host > 0 && { hostOomKills: host }),
-        ...(overDisk && { note: this.#diskNote() }),
-      };
+      return await this.#tolls.during(options.callId, () => this.#parts.client.exec(argv, { ...options, cwd, env }));
     } finally {
       this.#running--;
     }
@@ -122,9 +108,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
 
   acknowledge(callId: string): void {
     this.#parts.client.acknowledge(callId);
-    for (const known of this.#kills.keys()) {
-      if (known === callId || known.startsWith(`${callId}.`)) this.#kills.delete(known);
-    }
+    this.#tolls.forget(callId);
   }
 
   freeze(): Promise<AsyncDisposable> {
@@ -166,14 +150,7 @@ export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
   }
 
   measured(bytes: number): void {
-    this.#diskBytes = bytes;
-    const limit = this.limits.diskMiB * 1_048_576;
-    if (bytes <= limit) this.#diskKill = { bytes: 0, count: this.#diskKill.count };
-    // One that is over its limit may still tidy up: only what grows is ended.
-    else if (bytes > this.#diskKill.bytes) {
-      this.#diskKill = { bytes, count: this.#diskKill.count + 1 };
-      this.killCommands();
-    }
+    this.#tolls.measured(bytes);
   }
 
   keepMemory(table: ProcessTable): void {
@@ -208,13 +185,6 @@ export class OciSandbox implements BareSandbox, WatchedDisk, WatchedMemory {
     await this.stop();
     await removeBytes(this.#parts);
     this.#parts.disposed();
-  }
-
-  #diskNote(): string {
-    const size = Number.isFinite(this.#diskBytes)
-      ? `${Math.round(this.#diskBytes / 1_048_576)} MiB`
-      : "too long to count";
-    return `the sandbox's files took ${size}, over its limit of ${this.limits.diskMiB} MiB: what was running was ended`;
   }
 }
 
