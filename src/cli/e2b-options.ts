@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import type { BackendConfig, Config } from "../config.ts";
 import type { E2bOptions } from "../sandbox/e2b/open.ts";
 import type { CommonOptions } from "../sandbox/options.ts";
+import { readKeyFile } from "./input.ts";
 import type { Settings } from "./settings.ts";
 
 type E2bConfig = Extract<BackendConfig, { readonly type: "e2b" }>;
@@ -11,7 +11,10 @@ export function e2bOptions(config: E2bConfig, { credentials }: Settings): Omit<E
   const { api_key_file, templates: kind, tool, registry_type, template_cpu, template_memory_mib } = config;
   return {
     type: "e2b",
-    apiKey: api_key_file === "" ? (credentials.e2bKey ?? "") : readFileSync(api_key_file, "utf8").trim(),
+    apiKey:
+      api_key_file === ""
+        ? (credentials.e2bKey ?? "")
+        : readKeyFile("backend.api_key_file", api_key_file).toString().trim(),
     domain: config.domain,
     apiUrl: config.api_url,
     sandboxUrl: config.sandbox_url,

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { SandlotError } from "../errors.ts";
 
 /** The bytes of a file that somebody named. Fault `invalid` with what named it: an option, or what the file is for. */
@@ -13,3 +13,13 @@ export function readInput(what: string, file: string): Buffer {
     });
   }
 }
+
+/** The same of a key or a certificate: a pipe or a device, which could hold a server up for ever, is none. */
+export function readKeyFile(what: string, file: string): Buffer {
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined || (found.isFile() && found.size <= MOST_KEY_BYTES)) return readInput(what, file);
+  const message = `${what}: expected a regular file of at most ${MOST_KEY_BYTES} bytes, got ${file}`;
+  throw new SandlotError("invalid", message, { field: what });
+}
+
+const MOST_KEY_BYTES = 1_048_576;

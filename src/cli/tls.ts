@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import { type Certificate, type Pem, TlsCredentials } from "../server/certificate.ts";
-import { readInput } from "./input.ts";
+import { readKeyFile } from "./input.ts";
 
 const LOOK_MS = 5_000;
 
@@ -37,7 +37,7 @@ export function followTls(credentials: TlsCredentials, tls: Config["tls"], log: 
 function read(tls: Config["tls"]): Certificate {
   const pem = (name: "cert_file" | "key_file" | "client_ca_file"): Pem => {
     const path = resolve(tls[name]);
-    return { path, bytes: readInput(`tls.${name}`, path) };
+    return { path, bytes: readKeyFile(`tls.${name}`, path) };
   };
   return {
     cert: pem("cert_file"),

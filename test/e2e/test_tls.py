@@ -195,7 +195,9 @@ def test_what_a_server_cannot_show_stops_its_start(tmp_path: Path) -> None:
     authority(tmp_path, "ours")
     cert, _ = certificate(tmp_path, "server", "ours")
     _, others_key = certificate(tmp_path, "other", "ours")
+    os.mkfifo(tmp_path / "pipe")
     for text, message in (
+        (f"{{ cert_file: {tmp_path}/pipe, key_file: {cert} }}", f"tls.cert_file: expected a regular file of at most 1048576 bytes, got {tmp_path}/pipe"),
         (f"{{ cert_file: {cert}, key_file: {tmp_path}/nowhere }}", f"tls.key_file: expected a file that can be read, got {tmp_path}/nowhere (ENOENT)"),
         (f"{{ cert_file: {cert}, key_file: {others_key} }}", f"tls.key_file: expected the key of the certificate CN=server in {cert}, got another key in {others_key}"),
     ):
