@@ -2,7 +2,7 @@
 Runs inside of a sandbox: looks for texts in everything that a policy can see there. The texts come in base64, so that the
 search does not find itself; findings are named by number. Arguments: a JSON list of texts in base64, and how: "once", or
 "files" to leave out the objects of git repositories, or "watch" to look at /proc and the upper folders again and again until
-/tmp/stop-watching is there.
+/tmp/stop-watching is there; when each whole round began and ended is then in /tmp/watch-rounds.
 """
 
 import base64
@@ -16,7 +16,7 @@ NEEDLES = [base64.b64decode(text) for text in json.loads(sys.argv[1])]
 SYSTEM = {"/proc", "/sys", "/dev", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}
 PER_PROCESS = ["environ", "cmdline", "comm", "mountinfo", "mounts", "cgroup", "maps", "status"]
 found = set()
-looked = {"files": 0, "bytes": 0, "objects": 0, "rounds": 0}
+looked = {"files": 0, "bytes": 0, "objects": 0}
 
 
 def look(where, data):
@@ -81,11 +81,13 @@ if sys.argv[2] in ("once", "files"):
     if sys.argv[2] == "once":
         git_objects()
 else:
+    rounds = open("/tmp/watch-rounds", "w", buffering=1)
     open("/tmp/watching", "w").close()
     while not os.path.exists("/tmp/stop-watching"):
-        looked["rounds"] += 1
+        begun = time.time()
         processes()
         for top in ("/", "/tmp", "/testbed", "/var/tmp", "/dev/shm"):
             files(top, depth=1)
+        rounds.write(f"{begun} {time.time()}\n")
         time.sleep(0.01)
 print(json.dumps({"found": sorted(found), **looked}))

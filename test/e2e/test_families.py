@@ -12,7 +12,7 @@ import sandlot
 from bundled import applied
 from conftest import ISOLATED, PROCESS, _end_all, _folder, base_config
 from server import Server
-from test_hidden import nothing_in, scan, told
+from test_hidden import looked_at_until_watched, nothing_in, scan, told
 
 pytestmark = pytest.mark.skipif(not ISOLATED, reason="the scripts of the families name absolute paths: they need the oci backend, which needs root here")
 
@@ -78,15 +78,14 @@ SECRETS = [
 @pytest.mark.parametrize("played", families.ALL, ids=lambda one: one.task_id)
 def test_a_policy_finds_nothing_of_the_answers_of_any_family_before_during_and_after_a_look_at_its_work(server: Server, played: families.Played) -> None:
     async def play() -> None:
-        async with sandlot.connect(server.address) as client, client.trajectory(played.task_id, limits={"command_ms": 60_000}) as t:
+        async with sandlot.connect(server.address) as client, client.trajectory(played.task_id, limits={"command_ms": 600_000}) as t:
             before = nothing_in((await t.bash(scan(SECRETS, "once"))).text, SECRETS)
             assert before["files"] > 5 and before["objects"] > 3, "it looked at something"
             await t.bash(applied(families.WRONG))
             await t.bash(f"({scan(SECRETS, 'watch')}) > /tmp/watched 2>&1 & until [ -e /tmp/watching ]; do sleep 0.01; done")
-            look = await t.grade()
-            assert (look.reward, look.outcome) == (0.0, "UNRESOLVED")
+            look = await looked_at_until_watched(t)
             await t.bash("touch /tmp/stop-watching; until [ -s /tmp/watched ]; do sleep 0.05; done; rm /tmp/stop-watching")
-            assert nothing_in((await t.bash("cat /tmp/watched")).text, SECRETS)["rounds"] > 1
+            nothing_in((await t.bash("cat /tmp/watched")).text, SECRETS)
             nothing_in((await t.bash(scan(SECRETS, "once"))).text, SECRETS)
             said = [repr(t.messages), repr(t.tools), repr(look), repr(await t.submit())]
             said += [repr(await client.task(played.task_id)), repr(await client.get_trajectory(t.id))]

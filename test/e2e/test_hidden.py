@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from bundled import FOLDER, IDS, Answers, applied
 from raw import TASK
 from server import Server
 
+ROUNDS = 4
+WATCHED_S = 300.0
 SCAN = (Path(__file__).parent / "sandbox_scan.py").read_text()
 
 
@@ -45,21 +48,34 @@ def test_a_policy_finds_nothing_of_the_answers_before_during_and_after_a_look_at
     assert len(texts) > 10
 
     async def play() -> None:
-        async with sandlot.connect(shared.address) as client, client.trajectory(task_id, limits={"command_ms": 60_000}, submit_feedback="counts") as t:
+        async with sandlot.connect(shared.address) as client, client.trajectory(task_id, limits={"command_ms": 600_000}, submit_feedback="counts") as t:
             before = nothing_in((await t.bash(scan(texts, "once"))).text, texts)
             assert before["files"] > 20 and before["objects"] > 10, "it looked at something"
             await t.bash("echo a change >> README.md")
             await t.bash(f"({scan(texts, 'watch')}) > /tmp/watched 2>&1 & until [ -e /tmp/watching ]; do sleep 0.01; done")
-            look = await t.grade()
-            assert (look.reward, look.outcome) == (0.0, "UNRESOLVED")
+            await looked_at_until_watched(t)
             await t.bash("touch /tmp/stop-watching; until [ -s /tmp/watched ]; do sleep 0.05; done; rm /tmp/stop-watching")
-            during = nothing_in((await t.bash("cat /tmp/watched")).text, texts)
-            assert during["rounds"] > 3
+            nothing_in((await t.bash("cat /tmp/watched")).text, texts)
             nothing_in((await t.bash(scan(texts, "once"))).text, texts)
             said = await t.step([{"id": "s", "name": "submit_solution", "arguments": "{}"}])
             assert not told(texts, repr(t.messages), repr(t.tools), repr(said.observations))
 
     asyncio.run(play())
+
+
+async def looked_at_until_watched(t: sandlot.Trajectory) -> sandlot.Grade:
+    """Looks at the work again and again, until the watch has made some whole rounds while a look ran; the last look. Host and sandbox have the same clock."""
+    looks: list[tuple[float, float]] = []
+    whole: list[str] = []
+    async with asyncio.timeout(WATCHED_S):
+        while len(whole) < ROUNDS:
+            begun = time.time()
+            look = await t.grade()
+            looks.append((begun, time.time()))
+            assert (look.reward, look.outcome) == (0.0, "UNRESOLVED")
+            rounds = (await t.bash("cat /tmp/watch-rounds")).text.splitlines()
+            whole = [one for one in rounds if any(first <= float(one.split()[0]) and float(one.split()[1]) <= last for first, last in looks)]
+    return look
 
 
 def test_the_search_finds_what_is_there(shared: Server) -> None:
