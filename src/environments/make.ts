@@ -22,6 +22,8 @@ import { pipAccess } from "./swebench/package-index.ts";
 
 /** Makes all layers of a recipe's environment. */
 export async function makeEnvironment(means: Means, recipe: Recipe, site: Site, watch: Watch): Promise<Built> {
+  if (recipe.repository.type === "none")
+    return { layers: [], binds: [], env: baseEnv(recipe), baseCommit: "", seal: "" };
   if (means.source === undefined) return makeInImage(means, recipe, site, watch);
   const clone = await openSource(means.source, join(site.folder, SCRATCH), means.git, watch.signal);
   try {

@@ -5,7 +5,6 @@ import type { Backend, Limits } from "../sandbox/sandbox.ts";
 import { allOf, backendOf } from "../sandbox/several.ts";
 import type { Waiter } from "../shelf/flight.ts";
 import { Shelf } from "../shelf/shelf.ts";
-import type { EnvironmentRecipe } from "../tasks/task.ts";
 import type { Watch } from "./builder.ts";
 import { type Collected, collect } from "./collect.ts";
 import { Digests, sha256 } from "./digests.ts";
@@ -16,12 +15,13 @@ import { findInterpreters, type Interpreter, type InterpreterPlaces } from "./in
 import type { Means } from "./layers.ts";
 import { makeEnvironment } from "./make.ts";
 import { BaseCommits, type Recipe, withImage } from "./recipe.ts";
-import { findRepository, identifyRepository, type Source } from "./repository.ts";
+import { findRepository, identifyRepository, isHere, type Source } from "./repository.ts";
 import { type Missing, resolveRequirements, type Toolchain } from "./requirements.ts";
 import { TESTBED } from "./swebench/inside.ts";
 import { type PackageIndex, type PipAccess, pipAccess } from "./swebench/package-index.ts";
 import { Pythons } from "./swebench/pythons.ts";
 import { findPythonWithPip, interpreterFor, NO_PIP, SWEBENCH_VERSION } from "./swebench/tools.ts";
+import type { Wanted } from "./wanted.ts";
 
 export interface EnvironmentsOptions {
   readonly backend: Backend;
@@ -75,7 +75,7 @@ export class Environments {
   }
 
   /** The content key of a recipe: see `#keyOf`. */
-  async key(wanted: EnvironmentRecipe, waiter: Waiter = {}): Promise<string> {
+  async key(wanted: Wanted, waiter: Waiter = {}): Promise<string> {
     return this.#keyOf(await this.#settle(wanted, waiter), waiter);
   }
 
@@ -100,7 +100,7 @@ export class Environments {
    * The environment of a recipe, made if it is not there. Who asks at the same time, in this or another process, shares one making; a
    * failure is shared by those who wait, leaves nothing and is not remembered. Cancelling ends this caller's waiting; the making ends when nobody waits.
    */
-  async prepare(wanted: EnvironmentRecipe, waiter: Waiter = {}): Promise<Environment> {
+  async prepare(wanted: Wanted, waiter: Waiter = {}): Promise<Environment> {
     const recipe = await this.#settle(wanted, waiter);
     const key = await this.#keyOf(recipe, waiter);
     // What is remembered may have been removed by another process, or by hand.
@@ -116,7 +116,7 @@ export class Environments {
     throw new SandlotError("sandbox", `environment ${key} was published and is gone: was the state folder cleaned?`);
   }
 
-  async #settle(wanted: EnvironmentRecipe, waiter: Waiter): Promise<Recipe> {
+  async #settle(wanted: Wanted, waiter: Waiter): Promise<Recipe> {
     const recipe = await withImage(wanted, this.#backendOf(wanted).images, waiter);
     return this.#baseCommits.fix(recipe, waiter.signal);
   }
@@ -135,12 +135,12 @@ export class Environments {
     this.#shelf.release(key);
   }
 
-  /** Removes the least recently used environments that nobody holds until those left take at most `maxBytes`, then layers that none of them names. `letGo` ends, before they go, what stands on an environment's layers without holding it. */
-  async collect(maxBytes: number, letGo: (layers: readonly string[]) => Promise<void>): Promise<Collected> {
+  /** Removes the least recently used environments that nobody holds until those left take at most `maxBytes`, then layers that none of them names. `letGo` ends, before they go, what stands on an environment without holding it. */
+  async collect(maxBytes: number, letGo: (environment: Environment) => Promise<void>): Promise<Collected> {
     const forget = async (key: string): Promise<void> => {
       const environment = await this.find(key);
       this.#ready.delete(key);
-      await letGo(environment?.layers ?? []);
+      if (environment !== undefined) await letGo(environment);
     };
     return collect({
       environments: this.#shelf,
@@ -161,7 +161,7 @@ export class Environments {
   }
 
   /** What this host lacks to prepare a recipe; empty when nothing is known to be missing. Prepares and installs nothing. */
-  async missingRequirements(wanted: EnvironmentRecipe): Promise<readonly Missing[]> {
+  async missingRequirements(wanted: Wanted): Promise<readonly Missing[]> {
     const { rootfs, setup } = wanted;
     if (rootfs.type === "image") return this.#missingImage(rootfs.ref, wanted);
     const { missing } = await this.#resolve({ ...wanted, rootfs });
@@ -171,22 +171,22 @@ export class Environments {
     return [...missing, ...repository, ...swebench];
   }
 
-  async #missingImage(ref: string, wanted: EnvironmentRecipe): Promise<readonly Missing[]> {
+  async #missingImage(ref: string, wanted: Wanted): Promise<readonly Missing[]> {
     const { images } = this.#backendOf(wanted);
     const lack = images === undefined ? `no backend here has images: ${ref}` : await images.lack?.(ref);
     return lack === undefined ? this.#missingRepository(wanted) : [{ name: "images", message: lack }];
   }
 
-  #missingRepository({ repository }: EnvironmentRecipe): Promise<readonly Missing[]> {
+  #missingRepository({ repository }: Wanted): Promise<readonly Missing[]> {
     return this.#findRepository(repository).then(
       () => [],
       (error: unknown) => [{ name: "repository", message: error instanceof Error ? error.message : String(error) }],
     );
   }
 
-  /** Undefined for one that lies in the image. */
-  async #findRepository(repository: EnvironmentRecipe["repository"]): Promise<Source | undefined> {
-    return repository.type === "image" ? undefined : findRepository(repository, this.#options.repositories);
+  /** Undefined where none is looked for on this host. */
+  async #findRepository(repository: Wanted["repository"]): Promise<Source | undefined> {
+    return isHere(repository) ? findRepository(repository, this.#options.repositories) : undefined;
   }
 
   /** How this host's own pip reaches its package index, for a sandbox with network; without a pip the index is the public one. */
@@ -229,7 +229,7 @@ export class Environments {
     }
   }
 
-  #backendOf({ backend }: Pick<EnvironmentRecipe, "backend">): Backend {
+  #backendOf({ backend }: Pick<Wanted, "backend">): Backend {
     return backendOf(this.#options.backend, backend);
   }
 

@@ -4,24 +4,20 @@ import { join } from "node:path";
 import { SandlotError } from "../errors.ts";
 import type { Image, Images, ImageWatch, Rootfs } from "../sandbox/sandbox.ts";
 import type { Waiter } from "../shelf/flight.ts";
-import type { EnvironmentRecipe } from "../tasks/task.ts";
 import type { Digests } from "./digests.ts";
 import type { Git } from "./git.ts";
-import { findRepository, identifyRepository, openSource, type Repository } from "./repository.ts";
+import { findRepository, identifyRepository, isHere, openSource, type Repository } from "./repository.ts";
+import type { Wanted } from "./wanted.ts";
 
 /** A recipe that is followed: its image, where it has one, by the digest, and the base commit of a repository on this host by its id. */
-export interface Recipe extends Omit<EnvironmentRecipe, "rootfs"> {
+export interface Recipe extends Omit<Wanted, "rootfs"> {
   readonly rootfs: Rootfs;
   /** What the image says of those who run in it. */
   readonly image?: Image;
 }
 
 /** Makes the image of a recipe available. Fault `unsupported` where the backend has no images; faults of `Images.resolve`. */
-export async function withImage(
-  wanted: EnvironmentRecipe,
-  images: Images | undefined,
-  waiter: Waiter,
-): Promise<Recipe> {
+export async function withImage(wanted: Wanted, images: Images | undefined, waiter: Waiter): Promise<Recipe> {
   const { rootfs, workdir } = wanted;
   if (rootfs.type !== "image") {
     if (workdir === "") throw new SandlotError("task", "workdir: expected an absolute path", WORKDIR);
@@ -38,8 +34,8 @@ export async function withImage(
   const image = await images.resolve(rootfs.ref, { signal, report }).catch((error: unknown) => {
     throw rootfs.context === "" ? error : unbuilt(rootfs, error);
   });
-  const inside = workdir || image.workdir;
-  if (!/^\/[^/]/.test(inside))
+  const inside = workdir || image.workdir || (wanted.repository.type === "none" ? "/" : "");
+  if (!/^\/[^/]/.test(inside) && wanted.repository.type !== "none")
     throw new SandlotError("task", `the image ${rootfs.ref} has no workdir of its own`, WORKDIR);
   return { ...wanted, workdir: inside, rootfs: { type: "image", ref: rootfs.ref, digest: image.digest }, image };
 }
@@ -75,7 +71,7 @@ export class BaseCommits {
   async fix(recipe: Recipe, signal?: AbortSignal): Promise<Recipe> {
     const { repository, baseCommit } = recipe;
     // What an image has is looked up in it, when the environment is made: its digest decides.
-    if (/^[0-9a-f]{40}$/.test(baseCommit) || repository.type === "image") return recipe;
+    if (/^[0-9a-f]{40}$/.test(baseCommit) || !isHere(repository)) return recipe;
     return { ...recipe, baseCommit: await this.#find(repository, baseCommit, signal) };
   }
 

@@ -5,9 +5,15 @@ import { SandlotError } from "../errors.ts";
 import type { EnvironmentRecipe } from "../tasks/task.ts";
 import type { Digests } from "./digests.ts";
 import type { Git } from "./git.ts";
+import type { Wanted } from "./wanted.ts";
 
 /** A repository that lies on this host. */
 export type Repository = Exclude<EnvironmentRecipe["repository"], { type: "image" }>;
+
+/** Whether it is looked for on this host at all. */
+export function isHere(repository: Wanted["repository"]): repository is Repository {
+  return repository.type !== "image" && repository.type !== "none";
+}
 
 /** Where a recipe's history really lies on this host. */
 export type Source =
@@ -38,11 +44,8 @@ export async function findRepository(repository: Repository, folders: readonly s
 }
 
 /** What of the repository decides the content, besides the base commit. */
-export async function identifyRepository(
-  repository: EnvironmentRecipe["repository"],
-  digests: Digests,
-): Promise<string> {
-  if (repository.type === "image") return "image";
+export async function identifyRepository(repository: Wanted["repository"], digests: Digests): Promise<string> {
+  if (!isHere(repository)) return repository.type;
   if (repository.type === "name") return `name ${repository.name}`;
   if (repository.type === "path") return `path ${realPath(repository.path)}`;
   return `stream ${(await digests.of(repository.path)) ?? "absent"}`;

@@ -52,3 +52,26 @@ test("one that was asked for and is not wanted any more is not left behind", asy
   await expect(asked).rejects.toThrow("no longer wanted");
   expect(left).toEqual([]);
 });
+
+test("those that stand ready on an image alone go with it, and others of that image with their own layers", async () => {
+  const rootfs = { type: "image", ref: "acme/tool:1", digest: `sha256:${"1".repeat(64)}` } as const;
+  const made: string[] = [];
+  const create = async ({ layers }: SandboxSpec) => {
+    const name = layers[0] ?? "none";
+    made.push(name);
+    return {
+      alive: async () => true,
+      dispose: async () => void made.splice(made.indexOf(name), 1),
+    } as unknown as Sandbox; // all that is called
+  };
+  const backend = { create } as unknown as Backend; // this one, too
+  const warm = new WarmPool({ backend, perEnvironment: 1, total: 4 });
+  for (const layers of [[], ["/layer"]]) await warm.take({ ...SPEC, rootfs, layers });
+  await expect.poll(() => made.toSorted()).toEqual(["/layer", "none"]);
+  await warm.drop({ rootfs: { ...rootfs, digest: `sha256:${"2".repeat(64)}` }, layers: [] });
+  expect(warm.size).toBe(2);
+  await warm.drop({ rootfs, layers: [] });
+  expect(made).toEqual(["/layer"]);
+  await warm.drop({ rootfs, layers: ["/layer"] });
+  expect([made, warm.size]).toEqual([[], 0]);
+});

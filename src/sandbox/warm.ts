@@ -92,10 +92,10 @@ export class WarmPool {
     return [...this.#kinds.values()].reduce((sum, kind) => sum + kind.ready.length, 0);
   }
 
-  /** Removes those that lie on a layer, and forgets their kinds: before the layer itself is removed. */
-  async drop(layer: string): Promise<void> {
+  /** Removes those that lie on a ground, and forgets their kinds: before the ground itself is removed. */
+  async drop(ground: Ground): Promise<void> {
     for (const [key, { spec, ready }] of [...this.#kinds]) {
-      if (!spec.layers.includes(layer)) continue;
+      if (!liesOn(spec, ground)) continue;
       this.#kinds.delete(key);
       await Promise.all(ready.splice(0).map((sandbox) => this.discard(sandbox)));
     }
@@ -157,6 +157,14 @@ export class WarmPool {
       if (kind.ready.length === 0) this.#kinds.delete(key);
     }
   }
+}
+
+/** Layers, or where there are none the root file system alone. */
+type Ground = Pick<SandboxSpec, "rootfs" | "layers">;
+
+function liesOn({ rootfs, layers }: Ground, ground: Ground): boolean {
+  if (ground.layers.length > 0) return layers.some((layer) => ground.layers.includes(layer));
+  return layers.length === 0 && JSON.stringify(rootfs) === JSON.stringify(ground.rootfs);
 }
 
 const MAX_KINDS = 256;

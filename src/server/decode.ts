@@ -37,7 +37,7 @@ function decodeSubject({ what, tools }: CreateRequest): Pick<CreateCall, "taskId
   if (tools.length > 0) throw invalid("tools", "none with a bare sandbox", `${tools.length}`);
   const { base, workdir, env } = what.value;
   const bare = {
-    image: base.case === "image" ? identifier(base.value, "sandbox.image") : "",
+    image: base.case === "image" ? imageName(base.value) : "",
     workdir: workdir === "" ? "" : absolute(workdir, "sandbox.workdir"),
     env: decodeEnv(env, "sandbox.env"),
   };
@@ -108,6 +108,13 @@ export function decodeRelease(request: ReleaseRequest): Parameters<Rollouts["rel
 }
 
 /** Required, 1 to 200 characters, no NUL. */
+/** A name alone: files of this host are for whoever wrote its configuration. */
+function imageName(value: string): string {
+  const name = identifier(value, "sandbox.image");
+  if (/^[A-Za-z0-9][\w.:/@-]*$/.test(name) && !/:\/|^(?:oci|docker-archive):/.test(name)) return name;
+  throw invalid("sandbox.image", "the name of an image, as of a registry", JSON.stringify(name));
+}
+
 export function identifier(value: string, field: string): string {
   if (value === "") throw invalid(field, `1 to ${MAX_ID} characters`, "nothing");
   return optional(value, field);

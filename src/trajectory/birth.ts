@@ -1,6 +1,7 @@
 import type { Admission, Lease } from "../admission/admission.ts";
 import type { Environment } from "../environments/environment.ts";
 import type { Environments } from "../environments/prepare.ts";
+import { bareImage } from "../environments/wanted.ts";
 import { SandlotError } from "../errors.ts";
 import type { Backend, Sandbox } from "../sandbox/sandbox.ts";
 import { backendOf } from "../sandbox/several.ts";
@@ -41,7 +42,8 @@ export interface BirthParts {
 /** A Create that was looked at and found good. */
 export interface Order {
   readonly call: CreateCall;
-  readonly task: Task;
+  /** Undefined for a bare sandbox from an image. */
+  readonly task: Task | undefined;
   readonly limits: TrajectoryLimits;
   readonly leaseMs: number;
   readonly tools: readonly string[];
@@ -60,13 +62,13 @@ export class Births {
   /** Faults `not_found` (task), `unsupported` and `invalid` before anything waits. */
   order(call: CreateCall): Order {
     const { catalog, backend, defaults, least, most, leaseMs } = this.#parts;
-    if (call.bare?.image) throw noImages(backend.name);
-    const task = catalog.get(call.taskId);
-    refuseUnmet(task, backendOf(backend, task.environment.backend));
-    const tools = call.bare ? [] : call.tools.length > 0 ? call.tools : task.agent.tools;
+    const task = call.bare?.image ? undefined : catalog.get(call.taskId);
+    if (task) refuseUnmet(task, backendOf(backend, task.environment.backend));
+    else if (!backend.capabilities.images) throw noImages(backend.name);
+    const tools = call.bare || !task ? [] : call.tools.length > 0 ? call.tools : task.agent.tools;
     schemasOf(tools);
-    const own = { ...defaults, gradeMs: Math.min(task.grader.timeoutMs, most.gradeMs) };
-    const limits = effectiveLimits(call.limits, { defaults: own, least, most });
+    const gradeMs = task ? Math.min(task.grader.timeoutMs, most.gradeMs) : defaults.gradeMs;
+    const limits = effectiveLimits(call.limits, { defaults: { ...defaults, gradeMs }, least, most });
     return { call, task, limits, leaseMs: call.leaseMs || leaseMs, tools };
   }
 
@@ -104,7 +106,10 @@ export class Births {
     signal: AbortSignal,
   ): Promise<Trajectory> {
     const { environments } = this.#parts;
-    const environment = await prepareTask(this.#parts, order.task, { signal });
+    const { task, call } = order;
+    const environment = task
+      ? await prepareTask(this.#parts, task, { signal })
+      : await environments.prepare(bareImage(call.bare?.image ?? ""), { signal });
     environments.acquire(environment.key);
     const freed = (): void => {
       lease.release();

@@ -85,6 +85,7 @@ export async function take(life: Life): Promise<Taken> {
 async function judgeOnce(life: Life, intent: GradeIntent, submission: Submission): Promise<GradeOutcome> {
   const { gradeId, key, final, submitted } = intent;
   const { environment, limits } = life.ledger.created;
+  if (life.task === undefined) throw new Error("a bare sandbox was about to be graded");
   const submissionMs = life.ledger.submissions.get(gradeId)?.tookMs ?? 0;
   const grade = await life.judge.judge(life.task, environment, submission, {
     gradeMs: limits.gradeMs,

@@ -42,7 +42,8 @@ export interface Running {
 export interface Life {
   readonly ledger: Ledger;
   readonly meter: Meter;
-  readonly task: Task;
+  /** Undefined for a bare sandbox from an image. */
+  readonly task: Task | undefined;
   readonly judge: Judge;
   readonly caps: OutputCaps;
   /** Fires when the trajectory is ended: kills what runs. */

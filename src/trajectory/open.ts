@@ -29,10 +29,7 @@ export async function openRollouts(options: RolloutsOptions): Promise<OpenRollou
   const reconciled = await reconcile({ store, backend, births, population: registry.population, catalog });
   const sweeping = setInterval(() => registry.sweep(performance.now()), 1000);
   const collecting = setInterval(() => {
-    const letGo = async (layers: readonly string[]): Promise<void> => {
-      for (const layer of layers) await warm.drop(layer);
-    };
-    environments.collect(options.environmentsMaxBytes, letGo).catch(options.failed);
+    environments.collect(options.environmentsMaxBytes, (gone) => warm.drop(gone)).catch(options.failed);
   }, 600_000);
   sweeping.unref();
   collecting.unref();

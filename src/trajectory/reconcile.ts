@@ -47,7 +47,7 @@ async function revive(parts: ReconcileParts, ledger: Ledger): Promise<boolean> {
   const { store, backend, births, population, catalog } = parts;
   const { id, call } = ledger.created;
   const task = catalog.list().find((one) => one.id === call.taskId);
-  if (!task) {
+  if (!task && !call.bare?.image) {
     endUnseen(parts, ledger, "TASK", `task ${call.taskId} is not among this server's tasks any more`);
     return false;
   }

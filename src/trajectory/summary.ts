@@ -15,7 +15,7 @@ export function summarise(
     ...base(created, path),
     state,
     ...(ended ? { ending: ended.ending } : final ? { ending: "SUBMITTED" as const } : {}),
-    messages: full && !created.call.bare ? promptOf(life.task, created.workdir) : [],
+    messages: full && life.task && !created.call.bare ? promptOf(life.task, created.workdir) : [],
     tools: full ? schemasOf(created.tools) : [],
     lastStep,
     harnessCalls: life.ledger.harnessCalls,

@@ -32,7 +32,7 @@ export interface TrajectoryParts {
   readonly ledger: Ledger;
   readonly journal: Journal;
   readonly sandbox: Sandbox | undefined;
-  readonly task: Task;
+  readonly task: Task | undefined;
   readonly judge: Judge;
   readonly caps: OutputCaps;
   /** Called once when the sandbox is gone: frees slot and environment. */

@@ -80,7 +80,7 @@ function begin(life: Life, { key, callId, digest, asked }: TurnWork): TurnIntent
 
 async function feedback(life: Life, intent: TurnIntent): Promise<TurnResult["observations"]> {
   const { sandbox, task, ledger } = life;
-  if (!sandbox || ledger.broken) return [];
+  if (!sandbox || !task || ledger.broken) return [];
   const prefix = `f${intent.turn}`;
   const text = await feedbackAfterTurn(task.agent, {
     calledTool: intent.calls.length > 0 || intent.parseError !== undefined,

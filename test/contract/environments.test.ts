@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Environment } from "../../src/environments/environment.ts";
 import { Environments } from "../../src/environments/prepare.ts";
 import type { Progress } from "../../src/shelf/flight.ts";
 import { EnvironmentRecipe } from "../../src/tasks/task.ts";
@@ -280,7 +281,7 @@ describe("collecting", () => {
     const size = Number(await readFile(join(state, "environments", young.key, "size"), "utf8"));
     const kept = Number(await readFile(join(state, "environments", held.key, "size"), "utf8"));
     const letGo: string[] = [];
-    const release = async (layers: readonly string[]): Promise<void> => void letGo.push(...layers);
+    const release = async ({ layers }: Environment): Promise<void> => void letGo.push(...layers);
     expect((await environments.collect(size + kept, release)).removed).toEqual([old.key]);
     expect((await environments.collect(0, release)).removed).toEqual([young.key]);
     environments.release(held.key);

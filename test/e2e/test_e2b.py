@@ -29,7 +29,7 @@ def service() -> Iterator[E2bServer]:
 @pytest.fixture
 def lent(service: E2bServer, tmp_path: Path) -> Iterator[Server]:
     """A server whose sandboxes are machines of the service; all of them have to be gone in the end."""
-    server = Server(tmp_path, config=service.config())
+    server = Server(tmp_path, config=service.config() + "sandbox_service: { enabled: true }\n")
     server.start(environment=service.environment)
     yield server
     if server.ended:
@@ -47,6 +47,16 @@ async def release_all(address: str) -> None:
 def test_rewards_are_those_of_every_backend(lent: Server, capsys: pytest.CaptureFixture[str]) -> None:
     cases: list[Case] = [case for case in cases_of(TASK) if case.name in ("verified", "empty") or case.way == "patch"]
     assert asyncio.run(play(lent.address, cases, 4)) == 0, capsys.readouterr().out
+
+
+def test_a_bare_sandbox_is_a_machine_of_the_template_of_its_image(service: E2bServer, lent: Server) -> None:
+    async def work() -> None:
+        async with sandlot.connect(lent.address) as client, client.sandbox(image="host:latest", workdir="/tmp", labels=LABELS) as sandbox:
+            await sandbox.write_file("/tmp/here", b"kept")
+            assert (await sandbox.exec("pwd; cat here; id -u")).stdout == b"/tmp\nkept0\n"
+            assert len(service.ask("sandboxes")) >= 1
+
+    asyncio.run(work())
 
 
 def test_a_server_that_is_killed_finds_its_machines_and_goes_on(service: E2bServer, lent: Server) -> None:

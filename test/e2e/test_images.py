@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 
 import families
+import image_sandboxes
 import pytest
 import sandlot
 from bundled import applied
@@ -28,7 +29,8 @@ def server() -> Iterator[Server]:
         rows = folder / "rows.jsonl"
         rows.write_text("".join(json.dumps(row) + "\n" for row in family_images(images, folder / "scratch")))
         task = harbor_task(folder / "harbor", images, folder / "scratch")
-        server = Server(folder, config=f"backend: {{ type: oci, images: [{images.folder}] }}\ntasks: {{ bundled: false }}\n")
+        image_sandboxes.add_images(images, folder / "scratch")
+        server = Server(folder, config=f"backend: {{ type: oci, images: [{images.folder}] }}\ntasks: {{ bundled: false }}\n{image_sandboxes.OFFERED}")
         server.tasks += [rows, task.parent]
         yield server.start()
         _end_all(server)
@@ -100,3 +102,7 @@ def test_live_trajectories_in_an_image_go_on_after_the_server_was_killed(server:
             assert (await t.submit()).reward == 1.0
 
     asyncio.run(play())
+
+
+def test_bare_sandboxes_from_an_image_are_as_it_says_and_go_on_after_the_server_was_killed(server: Server) -> None:
+    image_sandboxes.are_as_their_images_say(server)

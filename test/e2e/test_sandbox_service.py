@@ -11,7 +11,7 @@ import grpc
 import pytest
 import sandlot
 from bundled import task_file
-from conftest import FAKE_TASKS, _end_all, _folder, base_config
+from conftest import FAKE_TASKS, PROCESS, _end_all, _folder, base_config
 from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from raw import TASK, bash, refused, release, stub
@@ -189,7 +189,7 @@ def test_what_a_harness_may_not_send_is_invalid_and_named(offering: Server) -> N
             assert (await refused(service.WriteFile(iter([sandbox_pb.FileChunk(**chunk, mode=0o10000)]), timeout=10))).field == "mode"
             huge = [sandbox_pb.FileChunk(**chunk), *[sandbox_pb.FileChunk(data=bytes(4 << 20))] * 17]
             assert (await refused(service.WriteFile(iter(huge), timeout=60))).field == "data"
-            for spec, fault in ((pb.SandboxSpec(), "invalid"), (pb.SandboxSpec(image="debian:12"), "unsupported"), (pb.SandboxSpec(task_id="no"), "not_found"), (pb.SandboxSpec(task_id=TASK, workdir="x"), "invalid")):
+            for spec, fault in ((pb.SandboxSpec(), "invalid"), *((pb.SandboxSpec(image=path), "invalid") for path in ("docker-archive:/x.tar", "oci:/x", "docker://x/y", "../x", "-x")), (pb.SandboxSpec(task_id="no"), "not_found"), (pb.SandboxSpec(task_id=TASK, workdir="x"), "invalid")):
                 assert (await refused(service.Create(pb.CreateRequest(attempt_id="worse", sandbox=spec), timeout=30))).fault == fault
             with_tools = pb.CreateRequest(attempt_id="worse", sandbox=pb.SandboxSpec(task_id=TASK), tools=["bash"])
             assert (await refused(service.Create(with_tools, timeout=30))).field == "tools"
@@ -425,6 +425,19 @@ def test_reflection_lists_the_service_with_all_of_its_calls_where_it_is_offered(
 def services(server: Server) -> list[str]:
     with grpc.insecure_channel(server.address) as channel:
         return list(ProtoReflectionDescriptorDatabase(channel).get_services())
+
+
+def test_a_backend_that_has_no_images_makes_no_sandbox_of_one(own: Server) -> None:
+    own.config = PROCESS + OFFERED
+    own.start()
+
+    async def work(client: sandlot.Client) -> None:
+        with pytest.raises(sandlot.UnsupportedError, match=r"sandbox\.image: the backend process ") as caught:
+            await client.sandbox(image="acme/tool:1").open()
+        assert (caught.value.field, caught.value.knob) == ("sandbox.image", "backend.type")
+        assert [one async for one in client.list_trajectories()] == []
+
+    play(own, work)
 
 
 def test_it_takes_a_token_with_its_own_scope(own: Server) -> None:
