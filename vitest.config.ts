@@ -4,9 +4,10 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     pool: "forks",
-    testTimeout: 60_000,
-    hookTimeout: 180_000,
-    expect: { requireAssertions: true },
+    // On a machine that is many times slower than a quiet one, too.
+    testTimeout: 180_000,
+    hookTimeout: 300_000,
+    expect: { requireAssertions: true, poll: { timeout: 60_000 } },
     reporters: ["default"],
     projects: [
       { extends: true, test: { name: "unit", include: ["src/**/*.test.ts", "runner/**/*.test.ts"] } },

@@ -28,6 +28,29 @@ function repeated(
   });
 }
 
+const childrenOf = (pid: number): number[] =>
+  textOf(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+
+/** Empty when the process is gone by now. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** The shell that waits below the runner, once it reads its standard input. */
+async function waitingShellOf({ pid }: StartedRunner): Promise<number> {
+  let shell: number | undefined;
+  await eventually("a shell waits for its input", () => {
+    const below = childrenOf(pid).flatMap(childrenOf);
+    shell = below.find((each) => textOf(`/proc/${each}/wchan`).includes("pipe_read"));
+    return shell !== undefined;
+  });
+  return shell ?? 0;
+}
+
 describe("a command that repeats", () => {
   let runner: StartedRunner;
   beforeAll(async () => {
@@ -37,17 +60,7 @@ describe("a command that repeats", () => {
     await runner?.[Symbol.asyncDispose]();
   });
 
-  const childrenOf = (pid: number): number[] =>
-    readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
-  /** The shell that waits below the runner, once it reads its standard input. */
-  async function waitingShell(): Promise<number> {
-    let shell: number | undefined;
-    await eventually("a shell waits for its input", () => {
-      shell = childrenOf(runner.pid).flatMap(childrenOf)[0];
-      return shell !== undefined && readFileSync(`/proc/${shell}/wchan`, "utf8").includes("pipe_read");
-    });
-    return shell ?? 0;
-  }
+  const waitingShell = () => waitingShellOf(runner);
   const shellOf = async (options: Partial<ExecOptions> = {}): Promise<number> =>
     Number(text(await repeated(runner, "echo $$", options)));
 
@@ -61,10 +74,10 @@ describe("a command that repeats", () => {
   it("is timed from when it was asked for", async () => {
     await repeated(runner, "true");
     await waitingShell();
-    await bash(runner.client, "sleep 1.5");
-    const result = await repeated(runner, "sleep 0.2; echo $SECONDS", { timeoutMs: 1400 });
+    await bash(runner.client, "sleep 3.2");
+    const result = await repeated(runner, "sleep 0.2; echo $SECONDS", { timeoutMs: 3_000 });
     expect(result).toMatchObject({ exitCode: 0, timedOut: false });
-    expect(result.durationMs).toBeLessThan(1400);
+    expect(result.durationMs).toBeLessThan(3_000);
   });
 
   it("is started anew when folder, environment, or a large input ask for it", async () => {
@@ -132,18 +145,21 @@ describe.skipIf(reason !== undefined)("inside a container, the shell that waits"
     await runner?.[Symbol.asyncDispose]();
   });
 
-  /** Runs a script for the process `$p` once for every process that it sees, in the background of a step, while the next shell waits. */
+  /** Runs a script for the process `$p` once for every process that it sees, in the background of a step, once the next shell waits. */
   async function attack(script: string): Promise<void> {
     const each = `for p in $(ls /proc | grep '^[0-9]'); do ${script}; done`;
-    await repeated(runner, `rm -f /tmp/done; ( sleep 0.2; ${each}; echo >/tmp/done ) >/dev/null 2>&1 &`);
+    const begin = "until [ -e /tmp/begin ]; do sleep 0.01; done";
+    await repeated(runner, `rm -f /tmp/done /tmp/begin; ( ${begin}; ${each}; echo >/tmp/done ) >/dev/null 2>&1 &`);
+    await waitingShellOf(runner);
+    await bash(runner.client, "touch /tmp/begin");
     await eventually("the attack is over", async () => (await bash(runner.client, "test -e /tmp/done")).exitCode === 0);
   }
 
   it("cannot be made to hold up the runner by filling or keeping open its input", async () => {
     await attack(
-      "[ -p /proc/$p/fd/0 ] && { exec 7<>/proc/$p/fd/0; timeout 0.3 dd if=/dev/zero bs=65536 count=4 >&7; sleep 30 <&7 & }",
+      "[ -p /proc/$p/fd/0 ] && { exec 7<>/proc/$p/fd/0; timeout 0.3 dd if=/dev/zero bs=65536 count=4 >&7; sleep 1000 <&7 & }",
     );
-    const result = await repeated(runner, "echo through", { timeoutMs: 5000 });
+    const result = await repeated(runner, "echo through", { timeoutMs: 60_000 });
     expect(text(result)).toBe("through\n");
   });
 

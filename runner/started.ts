@@ -114,7 +114,7 @@ export function bash(
     callId: freshId(),
     cwd: "/tmp",
     env: { PATH: "/usr/local/bin:/usr/bin:/bin", HOME: "/tmp" },
-    timeoutMs: 20_000,
+    timeoutMs: 120_000,
     ...options,
   });
 }
@@ -130,7 +130,7 @@ export function text(result: RunnerExecResult, stream?: "stdout" | "stderr"): st
 
 /** Looks again until it is true, or fails after a while. */
 export async function eventually(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await isTrue()); ) {
+  for (const deadline = Date.now() + 60_000; !(await isTrue()); ) {
     if (Date.now() > deadline) throw new Error(`it never came true that ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -161,7 +161,7 @@ async function started(
   end: (client: RunnerClient) => Promise<void>,
 ): Promise<StartedRunner> {
   const socketPath = join(root, "control", "sock");
-  const client = await RunnerClient.connect(socketDial(socketPath, 10_000), { spillPrefix: "/tmp/spill-" });
+  const client = await RunnerClient.connect(socketDial(socketPath, 60_000), { spillPrefix: "/tmp/spill-" });
   const others: RunnerClient[] = [];
   return {
     client,

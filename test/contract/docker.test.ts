@@ -59,7 +59,7 @@ describe.skipIf(typeof started === "string")("Docker's engine", () => {
     try {
       const result = await sandbox.exec(["/bin/sh", "-c", "echo $GREETING; pwd; id -u; cat /etc/name"], {
         callId: "a",
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
       });
       expect(Buffer.concat(result.output.map(({ data }) => data)).toString()).toBe("hello\n/work\n1000\nacme\n");
       expect(await sandbox.writeFile("/work/own", Buffer.from("x"), { callId: "w" })).toEqual({});

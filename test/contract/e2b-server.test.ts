@@ -24,7 +24,7 @@ if (process.getuid?.() !== 0) {
       const images = new Map([["host:latest", await hostDisk(folder)]]);
       server = await E2bServer.start({ images, account: { maxSandboxes: 6 } });
       await Template.build(Template().fromImage("host:latest"), "base", { ...server.connection, cpuCount: 1 });
-      shared = await Sandbox.create("base", { ...server.connection, timeoutMs: 120_000, metadata: { who: "shared" } });
+      shared = await Sandbox.create("base", { ...server.connection, timeoutMs: 900_000, metadata: { who: "shared" } });
     });
 
     afterAll(async () => {
@@ -32,7 +32,7 @@ if (process.getuid?.() !== 0) {
       await rm(folder, { recursive: true, force: true });
     });
 
-    const create = (template = "base", timeoutMs = 60_000): Promise<Sandbox> =>
+    const create = (template = "base", timeoutMs = 600_000): Promise<Sandbox> =>
       Sandbox.create(template, { ...server.connection, timeoutMs });
 
     test("runs a command by a login shell as the default user, in the user's home, and throws on a bad exit", async () => {
@@ -63,8 +63,8 @@ if (process.getuid?.() !== 0) {
 
     test("ends a command past its time-out, but only the first process of it", async () => {
       const { commands } = shared;
-      await expect(commands.run("sleep 61 & sleep 62", { timeoutMs: 400 })).rejects.toThrow(/deadline/);
-      const { stdout } = await commands.run("pgrep -f 'sleep 6[1]' && pkill -f 'sleep 6[1]'");
+      await expect(commands.run("sleep 611 & sleep 612", { timeoutMs: 3_000 })).rejects.toThrow(/deadline/);
+      const { stdout } = await commands.run("pgrep -f 'sleep 61[1]' && pkill -f 'sleep 61[1]'");
       expect(stdout).toMatch(/\d/);
     });
 

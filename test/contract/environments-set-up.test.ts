@@ -30,7 +30,7 @@ describe.skipIf(isolated === undefined)("set-up in a builder sandbox", () => {
   afterEach(async () => {
     expect(await backend.list()).toEqual([]);
     await backend.close();
-    await expect.poll(() => leftovers(place.stateDir, place.instance), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => leftovers(place.stateDir, place.instance)).toEqual([]);
     await place[Symbol.asyncDispose]();
   });
 
@@ -122,7 +122,7 @@ describe.skipIf(isolated === undefined)("set-up in a builder sandbox", () => {
       onProgress: ({ message }) => message === "begun" && leaver.abort(new Error("left")),
     });
     await expect(waiting).rejects.toThrow("left");
-    await expect.poll(() => backend.list(), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => backend.list()).toEqual([]);
   });
 
   test("has no network unless the recipe says so", async () => {

@@ -315,7 +315,7 @@ async function slowGit(command: string): Promise<{ path: string; reached(): Prom
   await writeFile(join(folder, "git"), script);
   await chmod(join(folder, "git"), 0o755);
   const reached = async (): Promise<number> => {
-    await expect.poll(() => isThere(mark), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => isThere(mark)).toBe(true);
     return Number(await readFile(mark, "utf8"));
   };
   return { path: `${folder}:${HOST_PATH}`, reached };

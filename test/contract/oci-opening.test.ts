@@ -34,7 +34,7 @@ test.skipIf(trial.status !== 0)(
     const user = ["--user", "--map-user=1001", "--map-group=1001", "--keep-caps", "sh", "-c", none, "sh"];
     const { stdout, status, stderr } = spawnSync("unshare", [...user, ...doctor], {
       encoding: "utf8",
-      timeout: 50_000,
+      timeout: 170_000,
     });
     rmSync(state, { recursive: true, force: true });
     expect([stderr, status]).toEqual(["", 1]);

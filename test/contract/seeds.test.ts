@@ -73,7 +73,7 @@ describe.skipIf(isolated === undefined)("a run of a seed", () => {
       packages: { indexes: [], env: {}, binds: [] },
       maxDiff: { bytes: 0, files: 1, hunks: 0 },
       budgets: { ...BUDGETS, ...options.budgets },
-      signal: AbortSignal.timeout(50_000),
+      signal: AbortSignal.timeout(170_000),
       ...(options.patch !== undefined && { patch: Buffer.from(options.patch) }),
     });
     expect(await readdir(dirname(scratch))).toEqual([]);
@@ -124,11 +124,11 @@ describe.skipIf(isolated === undefined)("a run of a seed", () => {
 
   test("ends each stage at its time, with all its processes", async () => {
     const forever = "(setsid sleep 300 & ) ; echo started; sleep 300";
-    const installing = await runOf({ install: forever }, { budgets: { install: 700 } });
+    const installing = await runOf({ install: forever }, { budgets: { install: 3_000 } });
     expect(installing).toMatchObject({ status: "install_timeout", tail: "started" });
-    const testing = await runOf({ tests: forever }, { budgets: { tests: 700 } });
+    const testing = await runOf({ tests: forever }, { budgets: { tests: 3_000 } });
     expect(testing).toMatchObject({ status: "tests_timeout", tail: "started" });
-    expect(installing.duration_s + testing.duration_s).toBeLessThan(20);
+    expect(installing.duration_s + testing.duration_s).toBeLessThan(120);
   });
 
   test("is over when the time of the whole run is used up", async () => {

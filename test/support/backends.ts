@@ -108,7 +108,7 @@ let calls = 0;
 /** Runs a script by bash and gathers its streams. */
 export async function bash(sandbox: Sandbox, script: string, options: Partial<ExecOptions> = {}): Promise<Told> {
   const callId = options.callId ?? `call-${calls++}`;
-  const result = await sandbox.exec(["bash", "-c", script], { timeoutMs: 20_000, ...options, callId });
+  const result = await sandbox.exec(["bash", "-c", script], { timeoutMs: 120_000, ...options, callId });
   return { ...result, stdout: textOf(result, "stdout"), stderr: textOf(result, "stderr") };
 }
 
@@ -121,7 +121,7 @@ export function textOf(result: ExecResult, stream: "stdout" | "stderr"): string 
 export async function eventually(
   what: string,
   ask: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!(await ask())) {

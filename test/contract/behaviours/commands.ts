@@ -42,7 +42,7 @@ export const commands: readonly Behaviour[] = [
     name: "that cannot be found is a result with 126 or 127, not an error",
     check: async (subject) => {
       const sandbox = await subject.shared();
-      const result = await sandbox.exec(["no-such-program"], { callId: "missing", timeoutMs: 5_000 });
+      const result = await sandbox.exec(["no-such-program"], { callId: "missing", timeoutMs: 60_000 });
       expect([126, 127]).toContain(result.exitCode);
     },
   },
@@ -51,7 +51,7 @@ export const commands: readonly Behaviour[] = [
     check: async (subject) => {
       const sandbox = await subject.shared();
       const program = `${sandbox.workdir}/file`;
-      const result = await sandbox.exec([program], { callId: "not-a-program", timeoutMs: 5_000 });
+      const result = await sandbox.exec([program], { callId: "not-a-program", timeoutMs: 60_000 });
       expect(result.exitCode).toBe(126);
     },
   },
@@ -61,7 +61,7 @@ export const commands: readonly Behaviour[] = [
       const words = ["", "two words", "$HOME `id` *", "'\"\\", "a\nline", "ünïcode ✓", "--", "-n", "\t"];
       const sandbox = await subject.shared();
       const argv = ["bash", "-c", 'printf "<%s>" "$@"', "words", ...words];
-      const result = await sandbox.exec(argv, { callId: "words", timeoutMs: 5_000 });
+      const result = await sandbox.exec(argv, { callId: "words", timeoutMs: 60_000 });
       expect(textOf(result, "stdout")).toBe(words.map((word) => `<${word}>`).join(""));
     },
   },
@@ -70,7 +70,7 @@ export const commands: readonly Behaviour[] = [
     check: async (subject) => {
       const sandbox = await subject.shared();
       const argv = ["bash", "-c", `echo \${#1}`, "long", "x".repeat(100_000)];
-      expect(textOf(await sandbox.exec(argv, { callId: "long-word", timeoutMs: 5_000 }), "stdout")).toBe("100000\n");
+      expect(textOf(await sandbox.exec(argv, { callId: "long-word", timeoutMs: 60_000 }), "stdout")).toBe("100000\n");
     },
   },
   {

@@ -44,7 +44,7 @@ export const limits: readonly Behaviour[] = [
     needs: ["isolation", "pidsLimit"],
     check: async (subject) => {
       const sandbox = await subject.shared();
-      const result = await sandbox.exec(["perl", "-e", FORKING], { callId: "pids", timeoutMs: 10_000 });
+      const result = await sandbox.exec(["perl", "-e", FORKING], { callId: "pids", timeoutMs: 60_000 });
       const forked = Number(textOf(result, "stdout"));
       expect(forked).toBeGreaterThan(40);
       expect(forked).toBeLessThanOrEqual(64);
@@ -80,7 +80,7 @@ export const limits: readonly Behaviour[] = [
         // Eaters that the kernel likes better than the first process.
         const eat = 'open(F, ">", "/proc/self/oom_score_adj"); print F 0; close F; 1 while $x .= "x" x 1e6';
         const script = `echo 1000 > /proc/1/oom_score_adj; for n in 1 2 3; do perl -e '${eat}' & done; wait`;
-        const result = await bash(victim, script, { timeoutMs: 20_000 });
+        const result = await bash(victim, script);
         if (await victim.alive()) return void expect(result.oomKills).toBeGreaterThanOrEqual(1);
         expect(result).toMatchObject({ signal: 9, note: expect.stringContaining("ran out of its") });
       }),
@@ -90,7 +90,7 @@ export const limits: readonly Behaviour[] = [
     needs: ["isolation", "diskLimit"],
     check: async (subject) =>
       subject.withSandbox({ limits: { ...specIn(subject.place).limits, diskMiB: 64 } }, async (full) => {
-        const result = await bash(full, "while head -c 8m /dev/zero >> eaten; do :; done", { timeoutMs: 30_000 });
+        const result = await bash(full, "while head -c 8m /dev/zero >> eaten; do :; done");
         if (full.enforced.diskMiB === "HARD") {
           expect(result.exitCode).toBe(0);
           expect((await full.usage()).diskBytes).toBeLessThanOrEqual(66 * 1_048_576);

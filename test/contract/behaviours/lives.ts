@@ -157,7 +157,7 @@ export const lives: readonly Behaviour[] = [
         await bash(sandbox, "echo before > kept");
         if (!("because" in place.daemon)) await place.daemon.stop();
         if (!("because" in place.daemon)) await place.daemon.start();
-        await eventually("it answers", async () => (await answer(sandbox)) === "before\n", 30_000);
+        await eventually("it answers", async () => (await answer(sandbox)) === "before\n");
         const other = await backend.create(specIn(place));
         expect((await bash(other, "cat file")).stdout).toBe("from the layer\n");
         await Promise.all([sandbox.dispose(), other.dispose()]);

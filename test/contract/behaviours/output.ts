@@ -9,7 +9,19 @@ export const output: readonly Behaviour[] = [
   {
     name: "keeps stdout and stderr apart, and their order of arrival",
     check: async (subject) => {
-      const result = await bash(await subject.shared(), "echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three");
+      const sandbox = await subject.shared();
+      let heard = 0;
+      const wait = (at: number): string => `until [ -e next-${at} ]; do sleep 0.02; done; rm next-${at}`;
+      const telling = bash(sandbox, `echo one; ${wait(1)}; echo two >&2; ${wait(2)}; echo three`, {
+        onOutput: () => {
+          heard += 1;
+        },
+      });
+      for (const at of [1, 2]) {
+        await eventually(`${at} of three lines arrived`, () => heard === at);
+        await bash(sandbox, `touch next-${at}`);
+      }
+      const result = await telling;
       expect(result.stdout).toBe("one\nthree\n");
       expect(result.stderr).toBe("two\n");
       expect(result.output.map((chunk) => chunk.stream)).toEqual(["stdout", "stderr", "stdout"]);
@@ -76,7 +88,9 @@ export const output: readonly Behaviour[] = [
   {
     name: "of 100 MiB is drained to its end, and head and tail are kept",
     check: async (subject) => {
-      const result = await bash(await subject.shared(), `echo first; ${LARGE}; echo; echo last`, { timeoutMs: 50_000 });
+      const result = await bash(await subject.shared(), `echo first; ${LARGE}; echo; echo last`, {
+        timeoutMs: 170_000,
+      });
       expect(result.exitCode).toBe(0);
       expect(result.outputBytes).toBe(100 * MiB + "first\n\nlast\n".length);
       expect(result.truncated).toBe(true);
@@ -95,7 +109,7 @@ export const output: readonly Behaviour[] = [
         while (performance.now() < until);
         most = Math.max(most, process.memoryUsage.rss());
       };
-      const options = { keepBytes: 65_536, timeoutMs: 50_000, onOutput: slowly };
+      const options = { keepBytes: 65_536, timeoutMs: 170_000, onOutput: slowly };
       const result = await bash(await subject.shared(), LARGE, options);
       expect(result.outputBytes).toBe(100 * MiB);
       expect((most - before) / MiB).toBeLessThan(50);

@@ -136,7 +136,7 @@ async function told(owner: ChildProcess, word: string): Promise<void> {
     all += data.toString();
   };
   owner.stdout?.on("data", hear);
-  await eventually(`its owner says ${word}`, () => all.includes(word), 60_000);
+  await eventually(`its owner says ${word}`, () => all.includes(word));
 }
 
 async function kill(child: ChildProcess): Promise<void> {
