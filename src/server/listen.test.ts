@@ -116,10 +116,10 @@ test("the deadline of a call and its cancellation reach the work", async () => {
     },
   });
   const stop = new AbortController();
-  const call = client(server).execute({ trajectoryId: ID, callId: "c" }, { timeoutMs: 30_000, signal: stop.signal });
+  const call = client(server).execute({ trajectoryId: ID, callId: "c" }, { timeoutMs: 300_000, signal: stop.signal });
   const { deadline, signal } = await seen.promise;
-  expect(deadline - performance.now()).toBeGreaterThan(20_000);
-  expect(deadline - performance.now()).toBeLessThanOrEqual(30_000);
+  expect(deadline - performance.now()).toBeGreaterThan(200_000);
+  expect(deadline - performance.now()).toBeLessThanOrEqual(300_000);
   stop.abort();
   await expect(call).rejects.toThrow(/CANCELLED/);
   await until(() => signal.aborted);
@@ -227,9 +227,9 @@ function raw(server: Listening, path: string, bytes: Buffer): Promise<unknown> {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + 60_000;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error("the condition did not come true within 5 s");
+    if (performance.now() > deadline) throw new Error("the condition did not come true within 60 s");
     await sleep(5);
   }
 }

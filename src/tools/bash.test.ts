@@ -22,7 +22,7 @@ async function run(
   command: string,
   more: { stateless?: boolean; timeoutMs?: number; outputBytes?: number } = {},
 ): Promise<ToolResult> {
-  const { stateless, timeoutMs = 20_000, outputBytes = 16_384 } = more;
+  const { stateless, timeoutMs = 120_000, outputBytes = 16_384 } = more;
   const args = JSON.stringify({ command, ...(stateless === undefined ? {} : { stateless }) });
   const result = await callTool(["bash"], "bash", args, {
     sandbox,
@@ -171,10 +171,10 @@ test("a killed shell is told by its signal", async () => {
 });
 
 test("a time-out keeps what was printed, and the state, and says so", async () => {
-  const result = await run("cd /; echo begun; sleep 30", { timeoutMs: 500 });
+  const result = await run("cd /; echo begun; sleep 600", { timeoutMs: 2_500 });
   expect(result).toMatchObject({ kind: "TIMED_OUT", state: {} });
   expect(result.text).toBe(
-    "begun\n[timed out after 0.5 s: the command and its processes were ended; working directory and variables are as before it]",
+    "begun\n[timed out after 2.5 s: the command and its processes were ended; working directory and variables are as before it]",
   );
 });
 
@@ -220,8 +220,8 @@ test("the command sees what it would see in a shell of its own", async () => {
 
 test("the clock of the shell starts with the command, however long its shell waited for it", async () => {
   expect(await text("true")).toBe("");
-  await new Promise((resolve) => setTimeout(resolve, 1200));
-  expect(await text("echo $SECONDS")).toBe("0\n");
+  await new Promise((resolve) => setTimeout(resolve, 3_500));
+  expect(Number(await text("echo $SECONDS"))).toBeLessThan(3);
 });
 
 test("a command of 900 kB runs", async () => {
@@ -242,7 +242,7 @@ test("a command that changes nothing gives the same state back, so that it is no
   const result = await callTool(["bash"], "bash", '{"command":"true"}', {
     sandbox,
     state: same,
-    timeoutMs: 20_000,
+    timeoutMs: 120_000,
     noOutputTimeoutMs: 0,
     ...CAPS,
     outputBytes: 1000,

@@ -19,7 +19,7 @@ afterEach(async () => {
 });
 
 async function edit(args: Record<string, unknown>, outputBytes = 16_384): Promise<ToolResult> {
-  const call = { sandbox, state, timeoutMs: 20_000, noOutputTimeoutMs: 0, ...CAPS, outputBytes };
+  const call = { sandbox, state, timeoutMs: 120_000, noOutputTimeoutMs: 0, ...CAPS, outputBytes };
   const result = await callTool(["str_replace_editor"], "str_replace_editor", JSON.stringify(args), call);
   state = JSON.parse(JSON.stringify(result.state)) as ToolState; // JSON of the same type
   return result;

@@ -17,7 +17,7 @@ const call = (offered: readonly string[], name: string, json: string) =>
   callTool(offered, name, json, {
     sandbox,
     state: {},
-    timeoutMs: 20_000,
+    timeoutMs: 120_000,
     noOutputTimeoutMs: 0,
     ...CAPS,
     outputBytes: 1000,
@@ -53,8 +53,12 @@ test("schemas come in the order asked for, and an unknown name is the caller's f
   );
 });
 
-const after = (feedback: "none" | "reminder" | "visible_tests", visibleTestCommand: string, calledTool: boolean) =>
-  feedbackAfterTurn({ feedback, visibleTestCommand }, { calledTool, sandbox, timeoutMs: 300, outputBytes: 1000 });
+const after = (
+  feedback: "none" | "reminder" | "visible_tests",
+  visibleTestCommand: string,
+  calledTool: boolean,
+  timeoutMs = 120_000,
+) => feedbackAfterTurn({ feedback, visibleTestCommand }, { calledTool, sandbox, timeoutMs, outputBytes: 1000 });
 
 test("feedback after a turn follows the task's policy", async () => {
   expect(await after("none", "echo x", false)).toBeUndefined();
@@ -65,5 +69,5 @@ test("feedback after a turn follows the task's policy", async () => {
     "The repository's tests (`echo ok`) passed. Their output:\nok\n",
   );
   expect(await after("visible_tests", "exit 3", true)).toContain("failed (exit code 3)");
-  expect(await after("visible_tests", "sleep 30", true)).toContain("did not end within 0.3 s");
+  expect(await after("visible_tests", "sleep 600", true, 300)).toContain("did not end within 0.3 s");
 });

@@ -25,7 +25,7 @@ test("a release is answered while a slow disk still holds the sandbox, and its p
   });
   const began = performance.now();
   expect(await trajectory.end("RELEASED")).toMatchObject({ state: "ENDED", ending: "RELEASED" });
-  expect(performance.now() - began).toBeLessThan(10_000);
+  expect(performance.now() - began).toBeLessThan(60_000);
   expect(await trajectory.end("RELEASED")).toMatchObject({ ending: "RELEASED" });
   expect(readLines(join(folder, "journal.jsonl")).map(({ line }) => line.type)).toEqual(["ended"]);
   expect(told).toEqual([]);

@@ -54,7 +54,7 @@ function start(...args: string[]) {
   };
   const command = [join(ROOT, "src/cli/main.ts"), ...args, "--config", "config.yaml"];
   const { promise: ended, resolve } = Promise.withResolvers<Ended>();
-  const child = execFile(process.execPath, command, { cwd: folder, env, timeout: 50_000 }, (_, stdout, stderr) =>
+  const child = execFile(process.execPath, command, { cwd: folder, env, timeout: 170_000 }, (_, stdout, stderr) =>
     resolve({ code: child.exitCode, stdout, stderr }),
   );
   return { child, ended };
@@ -121,7 +121,7 @@ describe("data sets on the command line", () => {
             ({ size }) => size,
             () => 0,
           ),
-        { timeout: 20_000 },
+        { timeout: 60_000 },
       )
       .toBe(1_000);
     killed.child.kill("SIGKILL");
@@ -138,7 +138,7 @@ describe("data sets on the command line", () => {
     const asked = hub.requests.length;
     const { child, ended } = start("serve", "--listen", "127.0.0.1:0", "--tasks", `${LITE}:dev`);
     await expect
-      .poll(() => hub.requests.slice(asked).some(({ path }) => path.includes("/stored/")), { timeout: 20_000 })
+      .poll(() => hub.requests.slice(asked).some(({ path }) => path.includes("/stored/")), { timeout: 60_000 })
       .toBe(true);
     child.kill("SIGTERM");
     expect(await ended).toMatchObject({ code: 1, stderr: expect.stringContaining("told to stop before it served") });

@@ -31,7 +31,7 @@ async function verdict(row: unknown, log: string | Uint8Array, ...flags: string[
 
 function sandlot(...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = execFile(SANDLOT, args, { timeout: 60_000, maxBuffer: 64 << 20 }, (_, stdout, stderr) =>
+    const child = execFile(SANDLOT, args, { timeout: 170_000, maxBuffer: 64 << 20 }, (_, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     );
   });

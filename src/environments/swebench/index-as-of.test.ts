@@ -59,7 +59,7 @@ describe.skipIf(python === undefined)("an index as of a day", () => {
     folder = await mkdtemp(join(tmpdir(), "sandlot-index-"));
     const script = new URL("./index_as_of.py", import.meta.url).pathname;
     program = spawn(python ?? "", ["-B", script, join(folder, "port"), index], { stdio: "ignore", env: {} });
-    await eventually("the view has a port", () => existsSync(join(folder, "port")), 20_000);
+    await eventually("the view has a port", () => existsSync(join(folder, "port")));
     view = `http://127.0.0.1:${await readFile(join(folder, "port"), "utf8")}`;
   });
 

@@ -197,7 +197,7 @@ function* random(seed: number): Generator<number> {
 }
 
 describe.each(FORMAT_NAMES)("%s", (format) => {
-  const seed = Number(process.env["SANDLOT_SEED"] ?? Date.now() % 1_000_000);
+  const seed = Number(process.env["SANDLOT_SEED"] ?? 1);
 
   test(`gives calls or a problem for any text (SANDLOT_SEED=${seed})`, () => {
     const numbers = random(seed);
@@ -216,7 +216,7 @@ describe.each(FORMAT_NAMES)("%s", (format) => {
     for (const piece of PIECES)
       for (const text of [piece.repeat(2 ** 20 / piece.length), `${piece}{"x\n`.repeat(100_000)])
         expect(readCalls(format, text, TOOLS).type).toMatch(/^(calls|problem)$/);
-  }, 60_000);
+  });
 
   test("takes arguments of any depth", () => {
     const deep = `${"[".repeat(200_000)}${"]".repeat(200_000)}`;

@@ -24,7 +24,7 @@ const call = (name: string, args: object): Promise<ToolResult> =>
   callTool(R2E, name, JSON.stringify(args), {
     sandbox,
     state: {},
-    timeoutMs: 20_000,
+    timeoutMs: 120_000,
     noOutputTimeoutMs: 0,
     ...CAPS,
     outputBytes: 4000,

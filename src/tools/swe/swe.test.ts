@@ -32,7 +32,7 @@ afterEach(async () => {
 
 const FIX = "--- a/sums.py\n+++ b/sums.py\n@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b";
 
-const call = (name: string, args: object = {}, timeoutMs = 20_000): Promise<ToolResult> =>
+const call = (name: string, args: object = {}, timeoutMs = 120_000): Promise<ToolResult> =>
   callTool(SWE, name, JSON.stringify(args), {
     sandbox,
     state: {},
