@@ -50,6 +50,7 @@ export function guardBackend(backend: BareBackend): Backend {
       checkSpec(spec);
       return attributed(() => backend.buildLayer(spec, target, (sandbox) => work(new GuardedSandbox(sandbox))));
     },
+    ...(backend.sweep && { sweep: async () => backend.sweep?.() }),
     close: () => backend.close(),
   };
 }

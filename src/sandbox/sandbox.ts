@@ -258,6 +258,8 @@ export interface Backend {
    * failure nothing is left.
    */
   buildLayer(spec: SandboxSpec, target: string, work: (sandbox: Sandbox) => Promise<void>): Promise<void>;
+  /** Removes what it keeps, beside sandboxes, for layers that are gone. Absent where it keeps nothing. */
+  sweep?(): Promise<void>;
   /** Ends helpers (launcher and so on); sandboxes stay. */
   close(): Promise<void>;
 }

@@ -71,6 +71,10 @@ export class SeveralBackends implements Backend {
     return this.#madeBy(spec).buildLayer(spec, target, work);
   }
 
+  async sweep(): Promise<void> {
+    for (const one of this.#all) await one.sweep?.();
+  }
+
   async close(): Promise<void> {
     const ends = await Promise.allSettled(this.#all.map((one) => one.close()));
     const failed = ends.find((end) => end.status === "rejected");

@@ -27,9 +27,13 @@ export async function openRollouts(options: RolloutsOptions): Promise<OpenRollou
   const { backend, catalog, environments, warm } = options;
   const births = new Births({ ...options, store }, (trajectory, summary) => registry.bury(trajectory, summary));
   const reconciled = await reconcile({ store, backend, births, population: registry.population, catalog });
+  await backend.sweep?.(); // now that nothing stands on what a killed server left half-made
   const sweeping = setInterval(() => registry.sweep(performance.now()), 1000);
   const collecting = setInterval(() => {
-    environments.collect(options.environmentsMaxBytes, (gone) => warm.drop(gone)).catch(options.failed);
+    environments
+      .collect(options.environmentsMaxBytes, (gone) => warm.drop(gone))
+      .then(() => backend.sweep?.())
+      .catch(options.failed);
   }, 600_000);
   sweeping.unref();
   collecting.unref();

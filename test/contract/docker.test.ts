@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -42,6 +42,13 @@ describe.skipIf(typeof started === "string")("Docker's engine", () => {
   async function resolve(ref: string) {
     if (backend.images === undefined) throw new Error("a backend with images was expected");
     return await backend.images.resolve(ref, watch);
+  }
+
+  function layerWith(name: string): string {
+    const folder = mkdtempSync(join(place.stateDir, `${name}-`));
+    chmodSync(folder, 0o755);
+    writeFileSync(join(folder, name), `${name}\n`);
+    return folder;
   }
 
   async function imagesOfLayers(): Promise<number> {
@@ -89,6 +96,27 @@ describe.skipIf(typeof started === "string")("Docker's engine", () => {
     const again = await backend.create(specIn(place, { layers }));
     expect((await bash(again, "cat file")).stdout).toBe("from the layer\n");
     await again.dispose();
+  });
+
+  it("makes an image of layers while images of layers that are gone are removed, and removes it with one of its own", async () => {
+    const layers = ["a", "b", "c", "d"].map(layerWith);
+    const before = await imagesOfLayers();
+    let over = false;
+    const sweeping = (async () => {
+      while (!over) await backend.sweep?.();
+    })();
+    try {
+      const sandbox = await backend.create(specIn(place, { layers }));
+      expect((await bash(sandbox, "cat /a /b /c /d")).stdout).toBe("a\nb\nc\nd\n");
+      await sandbox.dispose();
+    } finally {
+      over = true;
+      await sweeping;
+    }
+    expect(await imagesOfLayers()).toBe(before + 1);
+    rmSync(layers[0] ?? raise(), { recursive: true });
+    await backend.sweep?.();
+    expect(await imagesOfLayers()).toBe(before);
   });
 
   it("holds back 100 MiB of output that a slow reader takes, in little memory of the server", async () => {

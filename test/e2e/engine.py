@@ -57,6 +57,18 @@ class Engine:
         subprocess.run(["docker", "-H", self.host, "import", "-", IMAGE], stdin=tar.stdout, check=True, capture_output=True)
         assert tar.wait() == 0
 
+    def containers_of(self, instance: str) -> list[str]:
+        """Those of a server, running or not."""
+        return self.run("ps", "--all", "--filter", f"label=sandlot.instance={instance}", "--format", "{{.Names}} {{.Status}}").stdout.splitlines()
+
+    def half_made_of(self, instance: str) -> list[str]:
+        """A server's images of layers that are no more: the image, and its layers."""
+        found = self.run("images", "--all", "--no-trunc", "--quiet", "--filter", f"label=sandlot.instance={instance}").stdout.split()
+        if not found:
+            return []
+        told = self.run("inspect", "--format", '{{.Id}} {{index .Config.Labels "sandlot.layers"}}', *sorted(set(found))).stdout
+        return [line for line in told.splitlines() if not all(os.path.exists(layer) for layer in line.partition(" ")[2].split(":"))]
+
     def close(self) -> None:
         for container in self.run("ps", "--all", "--quiet").stdout.split():
             self.run("rm", "--force", "--volumes", container)

@@ -29,6 +29,8 @@ class Images:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.names: dict[str, Path] = {}
+        """With the layout of each."""
         self.base = folder / ".base.tar"
         folder.mkdir(parents=True)
         with tarfile.open(self.base, "w") as tar:
@@ -45,7 +47,7 @@ class Images:
     def add(self, name: str, tree: Path, **config: Any) -> None:
         """An image in the layout of the OCI: the programs, and `tree` above them."""
         flat = name.removesuffix(":latest").replace("/", "__").replace(":", "__")
-        layout = self.folder / flat
+        layout = self.names[name] = self.folder / flat
         blobs = layout / "blobs/sha256"
         blobs.mkdir(parents=True)
         layers = [_blob(blobs, self.base, link=True)]
@@ -61,11 +63,34 @@ class Images:
         (layout / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
 
 
-def family_images(images: Images, scratch: Path) -> list[dict[str, Any]]:
-    """Makes the image of every family's row; the rows, without our own columns that say how to play them without it."""
+def docker_archive(images: Images, path: Path) -> None:
+    """All of them in one archive, as `docker save` makes it of several: what a layer holds is in it once."""
+    manifest = []
+    with tarfile.open(path, "w") as tar:
+        for name, layout in images.names.items():
+            index = json.loads((layout / "index.json").read_bytes())
+            described = json.loads((layout / _path_of(index["manifests"][0])).read_bytes())
+            blobs = [_path_of(one) for one in [described["config"], *described["layers"]]]
+            for blob in blobs:
+                if blob not in tar.getnames():
+                    tar.add(layout / blob, blob)
+            tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+            manifest.append({"Config": blobs[0], "RepoTags": [tagged], "Layers": blobs[1:]})
+        text = _json(manifest)
+        entry = tarfile.TarInfo("manifest.json")
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+
+
+def _path_of(blob: dict[str, Any]) -> str:
+    return f"blobs/sha256/{blob['digest'].removeprefix('sha256:')}"
+
+
+def family_images(images: Images, scratch: Path, only: frozenset[str] | None = None) -> list[dict[str, Any]]:
+    """Makes the image of every family's row, or of those of some tasks; the rows, without our own columns that say how to play them without it."""
     rows = []
     for played in families.ALL:
-        if played.row is None or played.task_id == "family-swe-bench-classic":
+        if played.row is None or played.task_id == "family-swe-bench-classic" or (only is not None and played.task_id not in only):
             continue
         row = {key: value for key, value in played.row.items() if key not in families.LOCAL}
         tree = scratch / played.task_id

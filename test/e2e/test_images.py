@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 
 import families
-import image_sandboxes
+import in_images
 import pytest
 import sandlot
 from bundled import applied
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.skipif(not ISOLATED, reason="root file systems of their
 
 PLAYED = [one.task_id for one in families.ALL if one.row is not None and one.task_id != "family-swe-bench-classic"]
 PLAYED.append("count-in-an-image")
-WORKDIRS = {one.task_id: one.workdir for one in families.ALL} | {"count-in-an-image": "/app"}
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +28,8 @@ def server() -> Iterator[Server]:
         rows = folder / "rows.jsonl"
         rows.write_text("".join(json.dumps(row) + "\n" for row in family_images(images, folder / "scratch")))
         task = harbor_task(folder / "harbor", images, folder / "scratch")
-        image_sandboxes.add_images(images, folder / "scratch")
-        server = Server(folder, config=f"backend: {{ type: oci, images: [{images.folder}] }}\ntasks: {{ bundled: false }}\n{image_sandboxes.OFFERED}")
+        in_images.add_images(images, folder / "scratch")
+        server = Server(folder, config=f"backend: {{ type: oci, images: [{images.folder}] }}\ntasks: {{ bundled: false }}\n{in_images.OFFERED}")
         server.tasks += [rows, task.parent]
         yield server.start()
         _end_all(server)
@@ -38,23 +37,7 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.parametrize("task_id", PLAYED)
 def test_a_trajectory_in_an_image_gets_what_its_work_is_worth(server: Server, task_id: str) -> None:
-    async def play(patch: str) -> sandlot.Grade:
-        async with sandlot.connect(server.address) as client, client.trajectory(task_id) as t:
-            where = await t.bash("pwd && git status --porcelain && cat stock.py && git log --all --format=%s && git remote")
-            assert where.text.startswith(f"{WORKDIRS[task_id]}\n") and "len(counts)" in where.text, where.text
-            assert "sum(counts" not in (await t.bash("git log --all -p; git stash list")).text
-            assert (await t.bash("ls -d /r2e_tests run_tests.sh /home/*.patch /home/*.sh 2>/dev/null | wc -l")).text.strip() == "0", "what the image hides"
-            if patch:
-                assert (await t.bash(applied(patch))).exit_code == 0
-            return await t.submit()
-
-    gold = asyncio.run(play(families.GOLD))
-    assert (gold.reward, gold.outcome, gold.validity) == (1.0, "RESOLVED", "VALID"), gold
-    assert gold.provenance.image_digest.startswith("sha256:") and gold.provenance.backend == "oci"
-    wrong = asyncio.run(play(families.WRONG))
-    assert (wrong.reward, wrong.outcome) == (0.0, "UNRESOLVED"), wrong
-    nothing = asyncio.run(play(""))
-    assert (nothing.reward, nothing.outcome) == (0.0, "EMPTY_PATCH"), nothing
+    in_images.gets_what_its_work_is_worth(server, task_id, "oci")
 
 
 def test_sixteen_rollouts_of_one_image_prepare_once_and_share_its_layers(server: Server) -> None:
@@ -105,4 +88,4 @@ def test_live_trajectories_in_an_image_go_on_after_the_server_was_killed(server:
 
 
 def test_bare_sandboxes_from_an_image_are_as_it_says_and_go_on_after_the_server_was_killed(server: Server) -> None:
-    image_sandboxes.are_as_their_images_say(server)
+    in_images.are_as_their_images_say(server)

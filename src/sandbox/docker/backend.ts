@@ -66,8 +66,10 @@ export class DockerBackend implements BareBackend {
     this.lacks = site.lacks;
     this.#watch = site.enforced.diskMiB === "WATCHED" ? new DiskWatch() : undefined;
     const { engine, images, instance } = site;
-    const removeIn = (ground: Ground, paths: readonly string[]) => this.#removeIn(ground, paths);
-    this.#rootfs = new RootfsImages({ engine, images, instance, ...site.rootfs, removeIn });
+    this.#rootfs = new RootfsImages({
+      ...{ engine, images, instance, ...site.rootfs },
+      removeIn: (ground, { paths, changes }) => this.#removeIn(ground, paths, changes),
+    });
   }
 
   create(spec: SandboxSpec, signal?: AbortSignal): Promise<DockerSandbox> {
@@ -151,8 +153,7 @@ export class DockerBackend implements BareBackend {
     this.#site.engine.close();
   }
 
-  /** Removes images of layers that are no more. */
-  sweepImages(): Promise<void> {
+  sweep(): Promise<void> {
     return this.#rootfs.sweep();
   }
 
@@ -246,7 +247,7 @@ export class DockerBackend implements BareBackend {
     await unpackLayer(target, { tar, changed: paths(false), removed: paths(true) }, AbortSignal.timeout(KEEP_MS));
   }
 
-  async #removeIn(ground: Ground, paths: readonly string[]): Promise<string> {
+  async #removeIn(ground: Ground, paths: readonly string[], changes: readonly string[]): Promise<string> {
     const { engine, instance } = this.#site;
     const id = newId(instance);
     const sandbox = await this.#make(builderSpec(id), ground, undefined);
@@ -258,7 +259,7 @@ export class DockerBackend implements BareBackend {
           throw new SandlotError("task", `a layer's deletions need rm in the image: exit code ${exitCode}`);
       }
       await sandbox.freeze();
-      return await commit(engine, engine.docker.getContainer(id));
+      return await commit(engine, engine.docker.getContainer(id), { changes });
     } finally {
       await sandbox.dispose();
     }

@@ -39,10 +39,7 @@ export async function openDocker(options: DockerOptions): Promise<DockerBackend>
     for (const local of [true, false]) {
       const backend = new DockerBackend(local ? site : elsewhere(site));
       const failure = await tryOut(backend, options);
-      if (failure === undefined) {
-        await backend.sweepImages();
-        return backend;
-      }
+      if (failure === undefined) return backend;
       failures.push(failure);
     }
     throw new Error(failures[0]);

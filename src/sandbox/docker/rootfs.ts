@@ -28,8 +28,11 @@ export interface RootfsOptions {
   readonly hostRootfs: HostRootfs | undefined;
   /** The image that stands for the host's system folders; empty = these. */
   readonly hostImage: string;
-  /** Removes paths by a program of the image's own, and keeps the result as an image. */
-  readonly removeIn: (ground: Ground, paths: readonly string[]) => Promise<string>;
+  /** Removes paths by a program of the image's own, and keeps the result as an image with these changes. */
+  readonly removeIn: (
+    ground: Ground,
+    removed: { readonly paths: readonly string[]; readonly changes: readonly string[] },
+  ) => Promise<string>;
 }
 
 /** Root file systems and the layers above them as images of an engine: each made once, found again by every later server. */
@@ -48,7 +51,7 @@ export class RootfsImages {
     return { ...base, image: await this.#once(key, () => this.#stack(base, layers, key)) };
   }
 
-  /** Removes the images of layers that are no more. Those in use stay, for the next time. */
+  /** Removes the images of layers that are no more. Those in use stay, for the next time, and so do those that are being made. */
   async sweep(): Promise<void> {
     const { engine, instance } = this.#options;
     const filters = { label: [`${LABEL.instance}=${instance}`] };
@@ -101,15 +104,17 @@ export class RootfsImages {
     });
   }
 
-  /** Layer upon layer; the last one is given the name by which the whole is found again. */
+  /** Layer upon layer; the last one is given the name by which the whole is found again. All have the labels from their beginning: a sweep may come at any time. */
   async #stack(base: Ground, layers: readonly string[], key: string): Promise<void> {
     const { signal } = new AbortController();
+    const changes = this.#labels(layers);
     let ground = base;
     for (const [index, layer] of layers.entries()) {
       const { removed, tar } = await packLayer(layer, signal);
-      if (removed.length > 0) ground = { ...ground, image: await this.#options.removeIn(ground, removed) };
-      const name = { repo: REPOSITORY, tag: key, changes: this.#labels(layers) };
-      ground = { ...ground, image: await this.#added(ground.image, tar(), index === layers.length - 1 ? name : {}) };
+      if (removed.length > 0)
+        ground = { ...ground, image: await this.#options.removeIn(ground, { paths: removed, changes }) };
+      const name = index === layers.length - 1 ? { repo: REPOSITORY, tag: key } : {};
+      ground = { ...ground, image: await this.#added(ground.image, tar(), { ...name, changes }) };
     }
     await this.sweep();
   }

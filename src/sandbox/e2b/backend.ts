@@ -66,7 +66,7 @@ export class E2bBackend implements BareBackend {
     this.#renewing = setInterval(() => void this.#renewAll(), (ground.lifeS * 1_000) / 3).unref();
   }
 
-  /** Removes the snapshots of environments that are gone from this host. */
+  /** Snapshots of environments that are gone from this host. */
   sweep(): Promise<void> {
     return this.#prepared.sweep();
   }

@@ -1,4 +1,4 @@
-"""What a bare sandbox from an image is, whichever backend makes it."""
+"""What tasks in images, and bare sandboxes from one, are, whichever backend makes them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,42 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import families
 import pytest
 import sandlot
+from bundled import applied
 from images import Images
 from server import Server
 
 TOOL = "acme/tool:1"
 PLAIN = "acme/plain"
 OFFERED = "sandbox_service: { enabled: true }\n"
+
+
+WORKDIRS = {one.task_id: one.workdir for one in families.ALL} | {"count-in-an-image": "/app"}
+
+
+def gets_what_its_work_is_worth(server: Server, task_id: str, backend: str) -> None:
+    """Rollouts with the gold patch, with a wrong one and with none; none sees anything of the fix."""
+
+    async def play(patch: str) -> sandlot.Grade:
+        async with sandlot.connect(server.address) as client, client.trajectory(task_id) as t:
+            where = await t.bash("pwd && git status --porcelain && cat stock.py && git log --all --format=%s && git remote")
+            assert where.text.startswith(f"{WORKDIRS[task_id]}\n") and "len(counts)" in where.text, where.text
+            assert "sum(counts" not in (await t.bash("git log --all -p; git stash list")).text
+            assert (await t.bash("ls -d /r2e_tests run_tests.sh /home/*.patch /home/*.sh 2>/dev/null | wc -l")).text.strip() == "0", "what the image hides"
+            if patch:
+                assert (await t.bash(applied(patch))).exit_code == 0
+            return await t.submit()
+
+    async def play_all() -> list[sandlot.Grade]:
+        return await asyncio.gather(*(play(patch) for patch in (families.GOLD, families.WRONG, "")))
+
+    gold, wrong, nothing = asyncio.run(play_all())
+    assert (gold.reward, gold.outcome, gold.validity) == (1.0, "RESOLVED", "VALID"), gold
+    assert gold.provenance.image_digest.startswith("sha256:") and gold.provenance.backend == backend
+    assert (wrong.reward, wrong.outcome) == (0.0, "UNRESOLVED"), wrong
+    assert (nothing.reward, nothing.outcome) == (0.0, "EMPTY_PATCH"), nothing
 
 
 def add_images(images: Images, scratch: Path) -> None:
