@@ -179,7 +179,7 @@ function ownOptions(backend: BackendConfig, settings: Settings) {
     case "docker":
       return backend;
     case "e2b":
-      return e2bOptions(backend, settings);
+      return e2bOptions(backend, settings, hostPath(process.env));
     case "process":
       return { type: backend.type };
   }

@@ -1,13 +1,19 @@
-import { availableParallelism } from "node:os";
+import { availableParallelism, homedir } from "node:os";
+import { join } from "node:path";
 import type { BackendConfig, Config } from "../config.ts";
 import type { E2bOptions } from "../sandbox/e2b/open.ts";
+import { WAITS } from "../sandbox/e2b/waits.ts";
 import type { CommonOptions } from "../sandbox/options.ts";
 import { readKeyFile } from "./input.ts";
 import type { Settings } from "./settings.ts";
 
 type E2bConfig = Extract<BackendConfig, { readonly type: "e2b" }>;
 
-export function e2bOptions(config: E2bConfig, { credentials }: Settings): Omit<E2bOptions, keyof CommonOptions> {
+export function e2bOptions(
+  config: E2bConfig,
+  { credentials }: Settings,
+  hostPath: string,
+): Omit<E2bOptions, keyof CommonOptions> {
   const { api_key_file, templates: kind, tool, registry_type, template_cpu, template_memory_mib } = config;
   return {
     type: "e2b",
@@ -22,6 +28,9 @@ export function e2bOptions(config: E2bConfig, { credentials }: Settings): Omit<E
     maxSandboxes: config.max_sandboxes,
     createsPerSecond: config.creates_per_s,
     templates: { kind, tool, registryType: registry_type, cpu: template_cpu, memoryMiB: template_memory_mib },
+    waits: WAITS,
+    lockDir: join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "sandlot/e2b-builds"),
+    hostPath,
     hostImage: config.host_image,
     lifeS: config.life_s,
     pricePerCpuS: config.usd_per_cpu_s,

@@ -1,4 +1,7 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WAITS } from "../../src/sandbox/e2b/waits.ts";
 import type { Backend, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { bash, newPlace, type Place, specIn } from "../support/backends.ts";
 
@@ -20,6 +23,7 @@ if (apiKey === "") {
         options: {
           type: "e2b",
           ...{ apiKey, domain: "", apiUrl: "", sandboxUrl: "", apiVersion: "v1" },
+          ...{ waits: WAITS, lockDir: join(tmpdir(), "sandlot-e2b-builds"), hostPath: process.env["PATH"] ?? "" },
           ...{ maxSandboxes: 4, createsPerSecond: 1, hostImage, lifeS: 300, pricePerCpuS: 0, pricePerGibS: 0 },
           templates: { kind: "build", tool: "", registryType: "", cpu: 2, memoryMiB: 2_048 },
         },

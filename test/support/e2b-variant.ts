@@ -2,23 +2,25 @@ import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { WAITS } from "../../src/sandbox/e2b/waits.ts";
 import { newPlace, type Variant as OwnVariant } from "./backends.ts";
 import { hostDisk } from "./e2b/host-disk.ts";
-import { E2bServer } from "./e2b/server.ts";
+import { E2bServer, type E2bServerOptions } from "./e2b/server.ts";
 import type { Ground, Place, Variant } from "./variants.ts";
 
 /** The E2B backend against the test server, whose image `host:latest` is this host's system folders. */
-export function e2bVariant(name: string): Variant {
-  return { backend: "e2b", name, ground: e2bGround };
+export function e2bVariant(name: string, { manner, only }: Pick<Variant, "only"> & Manner = {}): Variant {
+  const ground = (): Promise<Ground> => e2bGround({ ...(manner && { manner }) });
+  return { backend: "e2b", name, ground, ...(only && { only }) };
 }
 
+type Manner = Pick<E2bServerOptions, "manner" | "versions">;
+
 /** A test server with that image. Ended with the block. */
-export async function e2bService(
-  versions: readonly ("v1" | "v2")[] = ["v1", "v2"],
-): Promise<AsyncDisposable & { readonly server: E2bServer }> {
+export async function e2bService(manner: Manner = {}): Promise<AsyncDisposable & { readonly server: E2bServer }> {
   if (process.getuid?.() !== 0) throw new Error("the E2B test server makes name spaces and mounts, which needs root");
   const folder = mkdtempSync(join(tmpdir(), "sandlot-e2b-"));
-  const server = await E2bServer.start({ versions, images: new Map([["host:latest", await hostDisk(folder)]]) });
+  const server = await E2bServer.start({ ...manner, images: new Map([["host:latest", await hostDisk(folder)]]) });
   return {
     server,
     [Symbol.asyncDispose]: async () => {
@@ -28,8 +30,8 @@ export async function e2bService(
   };
 }
 
-async function e2bGround(): Promise<Ground> {
-  const service = await e2bService();
+async function e2bGround(manner: Manner): Promise<Ground> {
+  const service = await e2bService(manner);
   return { place: () => placeOn(service.server), [Symbol.asyncDispose]: () => service[Symbol.asyncDispose]() };
 }
 
@@ -41,6 +43,7 @@ export function e2bOptions({
   return {
     type: "e2b",
     ...{ apiKey, domain: "", apiUrl: url, sandboxUrl: url, apiVersion: "v1" },
+    ...{ waits: WAITS, lockDir: join(tmpdir(), "sandlot-e2b-builds"), hostPath: process.env["PATH"] ?? "" },
     ...{ maxSandboxes: 50, createsPerSecond: 50, hostImage: "host:latest", lifeS: 300 },
     templates: { kind: "build", tool: "", registryType: "", cpu: 2, memoryMiB: 2_048 },
     ...{ pricePerCpuS: 0.000014, pricePerGibS: 0.0000045 },

@@ -49,6 +49,8 @@ export interface Daemon {
 const SAME_BUT_DISK = "only its disk is another than that of the first";
 const SAME_BUT_RUNTIME = "only its runtime is another than that of the first";
 
+const SAME_BUT_PROTOCOL = "only what is said to its service is other than that of the first";
+
 /** Every backend, at least once with every behaviour. */
 export const VARIANTS: readonly Variant[] = [
   hostVariant("oci, crun, watched disk", { type: "oci", runtime: "crun", disk: "watched" }),
@@ -71,4 +73,8 @@ export const VARIANTS: readonly Variant[] = [
   }),
   engineVariant("podman", { backend: "podman", start: () => startPodman() }),
   e2bVariant("e2b, test server"),
+  e2bVariant("e2b, another service", {
+    manner: "sparse",
+    only: { topics: ["a life", "a layer", "a restart"], because: SAME_BUT_PROTOCOL },
+  }),
 ];

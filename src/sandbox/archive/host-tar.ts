@@ -13,6 +13,7 @@ export async function* readFrom(
 ): AsyncGenerator<Uint8Array> {
   const child = spawn(argv[0], argv.slice(1), { cwd: folder, env: ENV, stdio: ["ignore", "pipe", "pipe"] });
   const ended = endOf(child, argv);
+  ended.catch(() => undefined); // heard below, when all it printed is read
   const stop = (): void => void child.kill("SIGKILL");
   signal.addEventListener("abort", stop, { once: true });
   try {

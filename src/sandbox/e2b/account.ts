@@ -1,18 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ApiClient, ConnectionConfig } from "e2b";
+import { z } from "zod";
 import { SandlotError } from "../../errors.ts";
+import { Control, type ControlOptions, isAbsent, isPassing, ServiceError, type Told, unlessGone } from "./control.ts";
 import type { EnvdPlace } from "./envd.ts";
 import type { Gate } from "./gate.ts";
 
-export interface AccountOptions {
-  readonly apiKey: string;
-  /** Empty: the SDK's own. */
-  readonly domain: string;
-  readonly apiUrl: string;
-  readonly sandboxUrl: string;
-  /** Which paths make and connect sandboxes: `/sandboxes` or `/v2/sandboxes`. */
-  readonly apiVersion: "v1" | "v2";
+export interface AccountOptions extends ControlOptions {
+  /** Which paths of create and connect are tried first, `/sandboxes` or `/v2/sandboxes`; the others where those are not there. */
+  readonly apiVersion: Version;
 }
+
+type Version = "v1" | "v2";
 
 /** A sandbox of the service, and what its daemon is spoken to with. */
 export interface Lent {
@@ -28,14 +26,9 @@ export interface Wish {
   readonly internet: boolean;
 }
 
-/** The service refused, or did not answer (status 0). */
-export class ServiceError extends SandlotError {
-  readonly status: number;
-
-  constructor(status: number, message: string, cause?: unknown) {
-    super("sandbox", message, cause === undefined ? {} : { cause });
-    this.status = status;
-  }
+export interface Found {
+  readonly sandboxId: string;
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 /** The metadata's name for the sandbox that a machine is for. */
@@ -45,38 +38,40 @@ const PATIENCE_MS = 600_000;
 const ATTEMPTS = 5;
 const PAGE = 100;
 
-/** One account at the service: what the control plane can do, each call ended in finite time and asked again where that does no harm. */
+const Lent = z
+  .looseObject({ sandboxID: z.string().min(1), domain: z.string().nullish(), envdAccessToken: z.string().nullish() })
+  .transform(({ sandboxID: sandboxId, domain, envdAccessToken: token }): Lent => {
+    return { sandboxId, ...(domain && { domain }), ...(token && { token }) };
+  });
+const Metadata = z.record(z.string(), z.string()).nullish();
+const Listed = z
+  .array(z.looseObject({ sandboxID: z.string().min(1), metadata: Metadata }))
+  .nullish()
+  .transform((all) => all ?? []);
+const Detail = z.looseObject({ metadata: Metadata });
+const Snapshot = z.looseObject({ snapshotID: z.string().min(1) });
+
+/** One account at the service: its sandboxes and snapshots, each call ended in finite time and asked again where that does no harm. */
 export class Account {
-  readonly #api: ApiClient["api"];
-  readonly #config: ConnectionConfig;
-  readonly #options: AccountOptions;
+  readonly control: Control;
   readonly #gate: Gate;
   /** Ids of sandboxes of which an answer was lost: there may be two. */
   readonly #uncertain = new Set<string>();
   #listsBy: "/v2/sandboxes" | "/sandboxes" = "/v2/sandboxes";
+  #version: Version;
+  /** A sandbox was made by that version: its paths are there. */
+  #versionIsKnown = false;
 
   constructor(options: AccountOptions, gate: Gate) {
-    const { apiKey, domain, apiUrl, sandboxUrl } = options;
-    this.#config = new ConnectionConfig({
-      apiKey,
-      retries: 0, // of those that are told apart here
-      ...(domain !== "" && { domain }),
-      ...(apiUrl !== "" && { apiUrl }),
-      ...(sandboxUrl !== "" && { sandboxUrl }),
-    });
-    this.#api = new ApiClient(this.#config).api;
-    this.#options = options;
+    this.control = new Control(options);
+    this.#version = options.apiVersion;
     this.#gate = gate;
   }
 
-  /** For the SDK's own calls. */
-  get connection(): { apiKey: string; domain: string; apiUrl: string } {
-    return { apiKey: this.#options.apiKey, domain: this.#config.domain, apiUrl: this.#config.apiUrl };
-  }
-
   daemonOf({ sandboxId, domain, token }: Lent): EnvdPlace {
-    const sandboxDomain = domain ?? this.#config.domain;
-    return { url: this.#config.getSandboxUrl(sandboxId, { sandboxDomain, envdPort: 49_983 }), sandboxId, token };
+    const { config, waits } = this.control;
+    const url = config.getSandboxUrl(sandboxId, { sandboxDomain: domain ?? config.domain, envdPort: 49_983 });
+    return { url, sandboxId, token, waits };
   }
 
   /**
@@ -93,14 +88,15 @@ export class Account {
         if (!(error instanceof ServiceError)) throw error;
         if (error.status === 429) {
           if (performance.now() > until) throw noRoom(error);
-          this.#gate.holdBack(Math.min(500 * 2 ** refusals++, 15_000) * (0.5 + Math.random()));
+          const restMs = error.restMs * (1 + Math.random() / 4);
+          this.#gate.holdBack(restMs || Math.min(500 * 2 ** refusals++, 15_000) * (0.5 + Math.random()));
           continue;
         }
-        const uncertain = error.status === 0 || error.status >= 500;
-        if (!uncertain || attempt++ === ATTEMPTS) throw error;
+        if (!isPassing(error)) throw error;
         this.#uncertain.add(wish.metadata[ID] ?? "");
         const made = await this.#adopt(wish);
         if (made !== undefined) return made;
+        if (attempt++ === ATTEMPTS) throw error;
       }
       signal?.throwIfAborted();
     }
@@ -114,11 +110,13 @@ export class Account {
   /** Sandboxes whose metadata has all of these, running or paused. */
   async find(metadata: Readonly<Record<string, string>>): Promise<readonly Found[]> {
     const found: Found[] = [];
+    const seen = new Set<string>();
     for (let token: string | undefined; ; ) {
-      const page = await this.#again(() => this.#page(metadata, token));
-      found.push(...page.found);
+      const page = await this.control.again(() => this.#page(metadata, token));
+      for (const one of page.listed) found.push(await this.#described(one));
       token = page.next;
-      if (token === undefined) break;
+      if (token === undefined || seen.has(token)) break;
+      seen.add(token);
     }
     // A service may not know how to filter.
     const wanted = Object.entries(metadata);
@@ -126,90 +124,99 @@ export class Account {
   }
 
   async exists(sandboxId: string): Promise<boolean> {
-    const answer = await this.#again(() =>
-      this.#asked(() =>
-        this.#api.GET("/sandboxes/{sandboxID}", { params: { path: { sandboxID: sandboxId } }, signal: limit() }),
-      ),
-    ).catch(unlessMissing);
-    return answer !== undefined;
+    return (await this.#askAgain("GET", `/sandboxes/${encodeURIComponent(sandboxId)}`)) !== undefined;
   }
 
-  /** Lets it live for so long from now on. False when it is gone. */
+  /** Lets it live for so long from now on. False when it is gone. A service that cannot be asked for that keeps it for as long as it was made for. */
   async renew(sandboxId: string, lifeS: number): Promise<boolean> {
-    const params = { path: { sandboxID: sandboxId } };
-    const renewed = await this.#again(() =>
-      this.#asked(() =>
-        this.#api.POST("/sandboxes/{sandboxID}/timeout", { params, body: { timeout: lifeS }, signal: limit() }),
-      ),
-    ).catch(unlessMissing);
-    return renewed !== undefined;
+    const path = `/sandboxes/${encodeURIComponent(sandboxId)}/timeout`;
+    try {
+      if ((await this.#askAgain("POST", path, { timeout: lifeS })) !== undefined) return true;
+    } catch (error) {
+      if (!(error instanceof ServiceError) || !isAbsent(error.status)) throw error;
+    }
+    return this.exists(sandboxId);
   }
 
   /** Idempotent. */
   async kill(sandboxId: string): Promise<void> {
-    await this.#again(() =>
-      this.#asked(() =>
-        this.#api.DELETE("/sandboxes/{sandboxID}", { params: { path: { sandboxID: sandboxId } }, signal: limit() }),
-      ),
-    ).catch(unlessMissing);
+    await this.#askAgain("DELETE", `/sandboxes/${encodeURIComponent(sandboxId)}`);
   }
 
-  /** The name by which sandboxes are made from it. `ServiceError` of 404, 405 or 501: the service has no snapshots. */
-  async snapshot(sandboxId: string, name: string): Promise<string> {
-    const params = { path: { sandboxID: sandboxId } };
-    const { data } = await this.#asked(() =>
-      this.#api.POST("/sandboxes/{sandboxID}/snapshots", {
-        params,
-        body: { name },
-        signal: AbortSignal.timeout(SNAPSHOT_MS),
-      }),
-    );
-    if (data === undefined) throw new ServiceError(200, "the service answered a snapshot with nothing");
-    return data.snapshotID;
+  /** The name by which sandboxes are made from it; undefined when the service takes no snapshots of this account. A second one of a name takes the first one's place. */
+  async snapshot(sandboxId: string, name: string): Promise<string | undefined> {
+    const path = `/sandboxes/${encodeURIComponent(sandboxId)}/snapshots`;
+    const { control } = this;
+    try {
+      return await control.again(async () => {
+        const told = await control.ask("POST", path, { body: { name }, timeoutMs: control.waits.snapshotMs });
+        return control.checked(Snapshot, told).snapshotID;
+      });
+    } catch (error) {
+      if (error instanceof ServiceError && error.status !== 401 && !isPassing(error)) return undefined;
+      throw error;
+    }
   }
 
   /** Also of a snapshot. Idempotent. */
   async deleteTemplate(id: string): Promise<void> {
-    await this.#again(() =>
-      this.#asked(() =>
-        this.#api.DELETE("/templates/{templateID}", { params: { path: { templateID: id } }, signal: limit() }),
-      ),
-    ).catch(unlessMissing);
-  }
-
-  /** The id of the template of that name. */
-  async template(name: string): Promise<string | undefined> {
-    const answer = await this.#again(() =>
-      this.#asked(() =>
-        this.#api.GET("/templates/aliases/{alias}", { params: { path: { alias: name } }, signal: limit() }),
-      ),
-    ).catch(unlessMissing);
-    return answer?.data?.templateID;
-  }
-
-  async #post({ templateId, metadata, lifeS, internet }: Wish): Promise<Lent> {
-    // The newer path takes and answers the same.
-    const path = this.#options.apiVersion === "v1" ? "/sandboxes" : ("/v2/sandboxes" as "/sandboxes");
-    const body = { templateID: templateId, metadata, timeout: lifeS, secure: true, allow_internet_access: internet };
-    return lentOf((await this.#asked(() => this.#api.POST(path, { body, signal: limit(CREATE_MS) }))).data);
-  }
-
-  async #adopt({ metadata, lifeS }: Wish): Promise<Lent | undefined> {
-    for (const pauseMs of [200, 1_000, 2_000]) {
-      await sleep(pauseMs * (0.5 + Math.random()));
-      const [found] = await this.find(metadata).catch(() => []);
-      if (found !== undefined) return await this.connect(found.sandboxId, lifeS);
-    }
-    return undefined;
+    await this.#askAgain("DELETE", `/templates/${encodeURIComponent(id)}`);
   }
 
   /** What one needs to speak to a sandbox that somebody else made. */
   async connect(sandboxId: string, lifeS: number): Promise<Lent> {
-    const path = "/sandboxes/{sandboxID}/connect";
-    const versioned = this.#options.apiVersion === "v1" ? path : (`/v2${path}` as typeof path); // the newer path takes and answers the same
-    const params = { path: { sandboxID: sandboxId } };
-    const ask = () => this.#api.POST(versioned, { params, body: { timeout: lifeS }, signal: limit(CREATE_MS) });
-    return lentOf((await this.#again(() => this.#asked(ask))).data);
+    const told = await this.control.again(() =>
+      this.#versioned(`/sandboxes/${encodeURIComponent(sandboxId)}/connect`, { timeout: lifeS }),
+    );
+    return this.control.checked(Lent, told);
+  }
+
+  async #post({ templateId, metadata, lifeS, internet }: Wish): Promise<Lent> {
+    const body = { templateID: templateId, metadata, timeout: lifeS, secure: true, allow_internet_access: internet };
+    const lent = this.control.checked(Lent, await this.#versioned("/sandboxes", body));
+    this.#versionIsKnown = true;
+    return lent;
+  }
+
+  /** By the paths that this service has: they take and answer the same. */
+  async #versioned(path: string, body: unknown): Promise<Told> {
+    const by = (version: Version): Promise<Told> =>
+      this.control.ask("POST", version === "v1" ? path : `/v2${path}`, {
+        body,
+        timeoutMs: this.control.waits.createMs,
+      });
+    try {
+      return await by(this.#version);
+    } catch (error) {
+      if (this.#versionIsKnown || !(error instanceof ServiceError) || !isAbsent(error.status)) throw error;
+      const other = this.#version === "v1" ? "v2" : "v1";
+      const told = await by(other).catch((second: unknown) => {
+        // What is there says more than what is not.
+        throw second instanceof ServiceError && isAbsent(second.status) && second.status !== 404 ? error : second;
+      });
+      this.#version = other;
+      return told;
+    }
+  }
+
+  /** One that cannot be spoken to is removed. */
+  async #adopt({ metadata, lifeS }: Wish): Promise<Lent | undefined> {
+    const id = metadata[ID];
+    const marks = id === undefined ? metadata : { [ID]: id };
+    const { pauseMs } = this.control.waits;
+    for (const waitMs of [pauseMs / 2, 2.5 * pauseMs, 5 * pauseMs]) {
+      await sleep(waitMs * (0.5 + Math.random()));
+      const [found] = await this.find(marks).catch(() => []);
+      if (found === undefined) continue;
+      try {
+        return await this.connect(found.sandboxId, lifeS);
+      } catch (error) {
+        if (!(error instanceof ServiceError)) throw error;
+        await this.kill(found.sandboxId);
+        return undefined;
+      }
+    }
+    return undefined;
   }
 
   async #page(metadata: Readonly<Record<string, string>>, nextToken: string | undefined): Promise<Page> {
@@ -223,84 +230,39 @@ export class Account {
       limit: PAGE,
       ...(nextToken !== undefined && { nextToken }),
     };
-    const path = this.#listsBy as "/v2/sandboxes"; // the older path takes and answers the same
     try {
-      const { data, response } = await this.#asked(() => this.#api.GET(path, { params: { query }, signal: limit() }));
-      const found = (data ?? []).map((one) => ({ sandboxId: one.sandboxID, metadata: one.metadata ?? {} }));
-      return { found, next: response.headers.get("x-next-token") || undefined };
+      const told = await this.control.ask("GET", this.#listsBy, { query });
+      const listed = this.control.checked(Listed, told);
+      return { listed, next: told.headers.get("x-next-token") || undefined };
     } catch (error) {
-      const missing = error instanceof ServiceError && (error.status === 404 || error.status === 405);
-      if (!missing || this.#listsBy === "/sandboxes") throw error;
+      const absent = error instanceof ServiceError && isAbsent(error.status);
+      if (!absent || this.#listsBy === "/sandboxes") throw error;
       this.#listsBy = "/sandboxes";
       return this.#page(metadata, nextToken);
     }
   }
 
-  async #asked<T extends Answer>(ask: () => Promise<T>): Promise<T> {
-    let answer: T;
-    try {
-      answer = await ask();
-    } catch (error) {
-      const words = error instanceof Error ? error.message : String(error);
-      throw new ServiceError(0, `the service at ${this.#config.apiUrl} did not answer: ${words}`, error);
-    }
-    const { response, error } = answer;
-    if (response.ok) return answer;
-    const retryAfter = Number(response.headers.get("retry-after"));
-    if (response.status === 429 && retryAfter > 0) this.#gate.holdBack(retryAfter * 1_000 * (1 + Math.random() / 4));
-    const said = typeof error === "object" && error !== null && "message" in error ? String(error.message) : "";
-    const advice = response.status === 401 || response.status === 403 ? ": does the key fit the domain?" : "";
-    throw new ServiceError(
-      response.status,
-      `the service at ${this.#config.apiUrl} answered ${response.status}: ${said}${advice}`,
-    );
+  /** A list need not tell the metadata: then the sandbox itself is asked. */
+  async #described({ sandboxID: sandboxId, metadata }: z.infer<typeof Listed>[number]): Promise<Found> {
+    if (metadata) return { sandboxId, metadata };
+    const told = await this.#askAgain("GET", `/sandboxes/${encodeURIComponent(sandboxId)}`);
+    const detail = told === undefined ? undefined : Detail.safeParse(told.json).data;
+    return { sandboxId, metadata: detail?.metadata ?? {} };
   }
 
-  /** For what does no harm twice. */
-  async #again<T>(ask: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await ask();
-      } catch (error) {
-        const passing =
-          error instanceof ServiceError && (error.status === 0 || error.status === 429 || error.status >= 500);
-        if (!passing || attempt === ATTEMPTS) throw error;
-        await sleep(200 * 2 ** attempt * (0.5 + Math.random()));
-      }
-    }
+  /** Undefined: what it is about is not there. */
+  #askAgain(method: "GET" | "POST" | "DELETE", path: string, body?: unknown): Promise<Told | undefined> {
+    const ask = () => this.control.ask(method, path, body === undefined ? {} : { body });
+    return this.control.again(ask).catch(unlessGone);
   }
-}
-
-export interface Found {
-  readonly sandboxId: string;
-  readonly metadata: Readonly<Record<string, string>>;
 }
 
 interface Page {
-  readonly found: readonly Found[];
+  readonly listed: z.infer<typeof Listed>;
   readonly next: string | undefined;
-}
-
-interface Answer {
-  readonly response: Response;
-  readonly error?: unknown;
-}
-
-const SNAPSHOT_MS = 300_000;
-const CREATE_MS = 120_000;
-const limit = (ms = 30_000): AbortSignal => AbortSignal.timeout(ms);
-
-function unlessMissing(error: unknown): undefined {
-  if (!(error instanceof ServiceError) || error.status !== 404) throw error;
 }
 
 function noRoom(cause: ServiceError): SandlotError {
   const words = `the service had no room for another sandbox in ${PATIENCE_MS / 1_000} s: ${cause.message}`;
   return new SandlotError("busy", words, { cause, knob: "backend.max_sandboxes", retryAfterMs: 10_000 });
-}
-
-function lentOf(data: { sandboxID: string; domain?: string | null; envdAccessToken?: string } | undefined): Lent {
-  if (data === undefined) throw new ServiceError(200, "the service answered the making of a sandbox with nothing");
-  const { sandboxID: sandboxId, domain, envdAccessToken: token } = data;
-  return { sandboxId, ...(domain && { domain }), ...(token !== undefined && { token }) };
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,8 +8,9 @@ import { unpackUpper } from "../archive/unpack.ts";
 import type { BareBackend } from "../guarded.ts";
 import { RunnerGone } from "../runner/client.ts";
 import type { Capabilities, Enforced, Image, Images, ImageWatch, SandboxSpec, View } from "../sandbox.ts";
-import { type Account, ID, type Lent, ServiceError } from "./account.ts";
+import { type Account, ID, type Lent } from "./account.ts";
 import { FREEZE, PACK, PLACE } from "./boot.ts";
+import { isPassing, ServiceError } from "./control.ts";
 import { boot, meet } from "./create.ts";
 import { E2bSandbox } from "./e2b-sandbox.ts";
 import { EnvdError } from "./envd.ts";
@@ -46,6 +48,8 @@ export class E2bBackend implements BareBackend {
   readonly #prepared: Prepared;
   readonly #open = new Map<string, E2bSandbox>();
   readonly #making = new Map<string, Promise<E2bSandbox>>();
+  /** Machines that could not be ended. */
+  readonly #strays = new Set<string>();
   readonly #renewing: NodeJS.Timeout;
 
   constructor(ground: Ground) {
@@ -69,6 +73,13 @@ export class E2bBackend implements BareBackend {
   /** Snapshots of environments that are gone from this host. */
   sweep(): Promise<void> {
     return this.#prepared.sweep();
+  }
+
+  /** Ends machines in which an earlier server was preparing an environment. Before the first create. */
+  async endStrays(): Promise<void> {
+    const { account, instance } = this.#ground;
+    const ours = await account.find({ [INSTANCE]: instance });
+    for (const { sandboxId, metadata } of ours) if (metadata[PREPARES] !== undefined) await account.kill(sandboxId);
   }
 
   create(spec: SandboxSpec, signal?: AbortSignal): Promise<E2bSandbox> {
@@ -138,8 +149,8 @@ export class E2bBackend implements BareBackend {
         throw new SandlotError("task", sandbox.endedByItself() ?? "the sandbox ended while the layer was built");
       }
       await sandbox.freeze(); // for good: its machine ends below
-      await sandbox.machine.run(PACK, CHANGES, "/");
-      await unpackUpper(target, sandbox.machine.envd.download(CHANGES), AbortSignal.timeout(TRANSFER_MS));
+      const bytes = await sandbox.machine.measure(PACK, CHANGES, "/");
+      await unpackUpper(target, sandbox.machine.download(CHANGES, bytes), AbortSignal.timeout(TRANSFER_MS));
     } finally {
       await sandbox.dispose();
     }
@@ -153,26 +164,30 @@ export class E2bBackend implements BareBackend {
   }
 
   async #make(spec: SandboxSpec, renames: "on" | "off", signal: AbortSignal | undefined): Promise<E2bSandbox> {
+    for (let attempt = 1; ; attempt++) {
+      const origins = await this.#originsOf(spec, signal);
+      const release = await this.#ground.gate.enter(signal);
+      try {
+        return await this.#begin(spec, { ...origins, renames, release, signal });
+      } catch (error) {
+        // A machine of which it is not known how far it came.
+        await this.#removeRemains(spec.id).finally(release);
+        signal?.throwIfAborted();
+        if (attempt === ATTEMPTS || !isPassingHere(error)) throw error;
+      }
+    }
+  }
+
+  async #originsOf(
+    spec: SandboxSpec,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly origin: Origin; readonly prepared: Origin | undefined }> {
     const watch = { signal: signal ?? new AbortController().signal, report: () => undefined };
     const origin = await this.#ground.templates.of(this.#imageOf(spec), watch);
     signal?.throwIfAborted();
     const prepared = await this.#prepared.originOf(origin, spec);
     signal?.throwIfAborted();
-    const release = await this.#ground.gate.enter(signal);
-    try {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await this.#begin(spec, { origin, prepared, renames, release, signal });
-        } catch (error) {
-          signal?.throwIfAborted();
-          if (attempt === ATTEMPTS || !isPassing(error)) throw error;
-          await this.#removeRemains(spec.id); // a machine of which it is not known how far it came
-        }
-      }
-    } catch (error) {
-      release();
-      throw error;
-    }
+    return { origin, prepared };
   }
 
   async #begin(spec: SandboxSpec, { origin, prepared, renames, release, signal }: Beginning): Promise<E2bSandbox> {
@@ -193,7 +208,8 @@ export class E2bBackend implements BareBackend {
     throw signal.reason;
   }
 
-  async #lend(origin: Origin, { id, network }: SandboxSpec, signal: AbortSignal | undefined): Promise<Lent> {
+  async #lend(origin: Origin, spec: SandboxSpec, signal: AbortSignal | undefined): Promise<Lent> {
+    const { id, network } = spec;
     const { account, instance, lifeS } = this.#ground;
     const metadata = { ...origin.metadata, [INSTANCE]: instance, [ID]: id };
     try {
@@ -202,7 +218,10 @@ export class E2bBackend implements BareBackend {
         signal,
       );
     } catch (error) {
-      if (error instanceof ServiceError && error.status === 404) await this.#prepared.forget(origin);
+      if (isMissing(error)) {
+        await this.#prepared.forget(origin);
+        this.#ground.templates.forget(this.#imageOf(spec));
+      }
       throw error;
     }
   }
@@ -214,8 +233,8 @@ export class E2bBackend implements BareBackend {
       throw new SandlotError("not_found", `there is no sandbox ${view.of} to view`, { field: "views" });
     }
     const viewed = new Machine(record.lent, this.#ground.account);
-    await viewed.run(PACK, CHANGES, view.within ?? "/");
-    await machine.upload(`${PLACE}/view${at}.tar`, () => viewed.envd.download(CHANGES));
+    const bytes = await viewed.measure(PACK, CHANGES, view.within ?? "/");
+    await machine.upload(`${PLACE}/view${at}.tar`, () => viewed.download(CHANGES, bytes));
   }
 
   async #adopt(record: StartedRecord, machine: Machine, release: () => void): Promise<E2bSandbox> {
@@ -237,13 +256,23 @@ export class E2bBackend implements BareBackend {
   async #withMachine<T>(origin: Origin, work: (machine: Machine) => Promise<T>): Promise<T> {
     const { account, gate, instance, lifeS } = this.#ground;
     const release = await gate.enter();
+    const id = `${PREPARES}-${randomBytes(16).toString("hex")}`;
+    const lost: string[] = [];
     try {
-      const metadata = { ...origin.metadata, [INSTANCE]: instance, [PREPARES]: origin.templateId };
+      const metadata = { ...origin.metadata, [INSTANCE]: instance, [PREPARES]: origin.templateId, [ID]: id };
       const lent = await account.create({ templateId: origin.templateId, metadata, lifeS, internet: false });
-      return await work(new Machine(lent, account)).finally(() => account.kill(lent.sandboxId));
+      lost.push(lent.sandboxId);
+      return await work(new Machine(lent, account));
     } finally {
+      if (account.isUncertain(id)) lost.push(...(await this.#bearing(id)));
+      for (const one of new Set(lost)) await account.kill(one).catch(() => this.#strays.add(one));
       release();
     }
+  }
+
+  async #bearing(id: string): Promise<readonly string[]> {
+    const found = await this.#ground.account.find({ [ID]: id }).catch(() => []); // the next start looks for it
+    return found.map(({ sandboxId }) => sandboxId);
   }
 
   async #removeRemains(id: string): Promise<void> {
@@ -263,6 +292,12 @@ export class E2bBackend implements BareBackend {
 
   async #renewAll(): Promise<void> {
     const { account, lifeS } = this.#ground;
+    for (const stray of this.#strays) {
+      await account.kill(stray).then(
+        () => this.#strays.delete(stray),
+        () => undefined, // again in a third of a life
+      );
+    }
     for (const sandbox of this.#open.values()) {
       await account.renew(sandbox.machine.lent.sandboxId, lifeS).catch(() => undefined); // again in a third of its life
     }
@@ -312,10 +347,14 @@ interface Beginning {
 const ATTEMPTS = 3;
 const ROOT_USERS = /^((root|0)(:(root|0))?)?$/;
 
-/** What another machine may be spared; a refusal of the service, or of what was asked for, is not. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof ServiceError) return error.status === 0 || error.status >= 500;
+/** What another machine may be spared; a refusal of the service, or of what was asked for, is not. What it was made from may be gone: then it is looked for anew. */
+function isPassingHere(error: unknown): boolean {
+  if (error instanceof ServiceError) return isPassing(error) || isMissing(error);
   return error instanceof EnvdError || error instanceof RunnerGone || isFault(error, "sandbox");
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof ServiceError && (error.status === 404 || error.status === 410);
 }
 
 /** Names of metadata. */

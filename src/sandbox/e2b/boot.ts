@@ -113,7 +113,7 @@ for round in 1 2 3 4 5; do
 done
 `;
 
-/** Packs what the sandbox changed, as an overlay has it; nothing may be written meanwhile. Arguments: the archive, and a folder of which, with those that hold it, the rest is left out. */
+/** Packs what the sandbox changed, as an overlay has it, and prints the archive's size; nothing may be written meanwhile. Arguments: the archive, and a folder of which, with those that hold it, the rest is left out. */
 export const PACK = `
 set -e
 cd ${PLACE}/own/own/upper
@@ -126,6 +126,7 @@ for part in "\${parts[@]}"; do
 done
 tar -S --numeric-owner --xattrs --xattrs-include='trusted.overlay.opaque' --xattrs-include='trusted.overlay.redirect' \\
   --xattrs-include='security.capability' -cf "$1" --no-recursion "\${holders[@]}" \${inner:+--recursion "$inner"}
+stat -c %s "$1"
 `;
 
 /** Puts a layer onto the machine's own files. Argument: the archive; beside it, with the ending .removed, the names of what goes first, and with .files those that are no folders, before which folders give way. */

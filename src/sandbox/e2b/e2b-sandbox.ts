@@ -154,12 +154,7 @@ export class E2bSandbox implements BareSandbox {
   /** One more round trip, for commands only that did not end well. */
   async #newOomKills(): Promise<number> {
     const before = this.#oomKills;
-    for (let attempt = 1; attempt <= 3; attempt++) {
-      const said = (await this.machine.run(OOM_KILLS).catch(() => "")).trim();
-      if (!/^\d+$/.test(said)) continue; // some daemons lose what a short program prints
-      this.#oomKills = Math.max(before, Number(said));
-      break;
-    }
+    this.#oomKills = Math.max(before, await this.machine.measure(OOM_KILLS).catch(() => 0));
     return this.#oomKills - before;
   }
 }

@@ -1,6 +1,7 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { EnvelopeReader, type Event, encodeEnvelope, eventOf } from "./envelopes.ts";
+import type { Waits } from "./waits.ts";
 
 /** How the daemon inside a sandbox is reached. */
 export interface EnvdPlace {
@@ -8,6 +9,7 @@ export interface EnvdPlace {
   readonly url: string;
   readonly sandboxId: string;
   readonly token: string | undefined;
+  readonly waits: Waits;
 }
 
 /** A request that the daemon, or what stands before it, refused, or that did not reach it. */
@@ -34,10 +36,12 @@ export interface Telling extends AsyncIterable<Event> {
  * The part of a sandbox's daemon that is needed here, as the user root: processes (Connect protocol, JSON) and whole files. Output comes as bytes, which the SDK's commands do not give.
  */
 export class Envd {
+  readonly waits: Waits;
   readonly #place: EnvdPlace;
 
   constructor(place: EnvdPlace) {
     this.#place = place;
+    this.waits = place.waits;
   }
 
   /** Starts a process; the first event has its id. What it prints while nobody listens is lost. */
@@ -59,32 +63,54 @@ export class Envd {
   async upload(path: string, data: AsyncIterable<Uint8Array>): Promise<void> {
     const boundary = `sandlot${this.#place.sandboxId}${Date.now()}`;
     const name = path.slice(path.lastIndexOf("/") + 1);
-    const request = this.#open("POST", `/files?${new URLSearchParams({ path, username: "root" })}`, UPLOAD_MS, {
+    const request = this.#open("POST", `/files?${new URLSearchParams({ path, username: "root" })}`, this.waits.fileMs, {
       "content-type": `multipart/form-data; boundary=${boundary}`,
     });
     const answered = answerOf(request);
-    answered.catch(() => undefined);
+    let isAnswered = false;
+    answered.then(
+      () => {
+        isAnswered = true;
+        request.emit("drain"); // a refusal may come before all is sent: nobody takes the rest
+      },
+      () => undefined,
+    );
     request.write(
       `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\nContent-Type: application/octet-stream\r\n\r\n`,
     );
     try {
-      for await (const part of data) await written(request, part);
-      request.end(`\r\n--${boundary}--\r\n`);
+      for await (const part of data) {
+        if (isAnswered) break;
+        await written(request, part);
+      }
+      if (!isAnswered) request.end(`\r\n--${boundary}--\r\n`);
+      const response = await accepted(await answered);
+      if (!request.writableEnded) throw new EnvdError(0, "", "the sandbox's daemon took a file before it was whole");
+      await drained(response);
     } catch (error) {
       request.destroy();
       throw error;
     }
-    await drained(await accepted(await answered));
   }
 
+  /** Throws `EnvdError` when it is cut off. */
   async *download(path: string): AsyncGenerator<Uint8Array> {
-    const request = this.#open("GET", `/files?${new URLSearchParams({ path, username: "root" })}`, UPLOAD_MS);
+    const request = this.#open("GET", `/files?${new URLSearchParams({ path, username: "root" })}`, this.waits.fileMs);
     request.end();
-    yield* await accepted(await answerOf(request));
+    try {
+      yield* await accepted(await answerOf(request));
+    } catch (error) {
+      if (error instanceof EnvdError) throw error;
+      throw new EnvdError(0, "", "a file of the sandbox's daemon was cut off", error);
+    } finally {
+      request.destroy();
+    }
   }
 
   async #unary(method: string, message: unknown): Promise<void> {
-    const request = this.#open("POST", `/process.Process/${method}`, UNARY_MS, { "content-type": "application/json" });
+    const request = this.#open("POST", `/process.Process/${method}`, this.waits.callMs, {
+      "content-type": "application/json",
+    });
     request.end(JSON.stringify(message));
     await drained(await accepted(await answerOf(request)));
   }
@@ -93,9 +119,9 @@ export class Envd {
     const headers = {
       "content-type": "application/connect+json",
       "connect-protocol-version": "1",
-      "keepalive-ping-interval": String(PING_S),
+      "keepalive-ping-interval": String(Math.ceil(this.waits.lineMs / 3_000)),
     };
-    const request = this.#open("POST", `/process.Process/${method}`, 3 * PING_S * 1_000, headers);
+    const request = this.#open("POST", `/process.Process/${method}`, this.waits.lineMs, headers);
     request.end(encodeEnvelope(message));
     const response = await accepted(await answerOf(request));
     return { close: () => void request.destroy(), [Symbol.asyncIterator]: () => events(response, request) };
@@ -127,10 +153,6 @@ export class Envd {
 
 const HTTP = new HttpAgent({ keepAlive: true });
 const HTTPS = new HttpsAgent({ keepAlive: true });
-const UNARY_MS = 30_000;
-const UPLOAD_MS = 120_000;
-/** How often the daemon shows that a quiet process's line still stands. */
-const PING_S = 20;
 const WORDS = 2_000;
 
 function answerOf(request: ClientRequest): Promise<IncomingMessage> {
@@ -145,7 +167,11 @@ async function accepted(response: IncomingMessage): Promise<IncomingMessage> {
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
   let text = "";
-  for await (const part of response) text = (text + String(part)).slice(0, WORDS);
+  try {
+    for await (const part of response) text = (text + String(part)).slice(0, WORDS);
+  } catch {
+    // A refusal that is cut off is one all the same.
+  }
   const code = /"code"\s*:\s*"(\w+)"/.exec(text)?.[1] ?? "";
   throw new EnvdError(status, code, `the sandbox's daemon answered ${status}: ${text}`);
 }
@@ -176,8 +202,7 @@ async function* events(response: IncomingMessage, request: ClientRequest): Async
     for await (const arrived of response) {
       for (const { last, message } of reader.push(arrived)) {
         const { error } = message;
-        if (error !== undefined)
-          throw new EnvdError(200, error.code ?? "unknown", error.message ?? "it gave no reason");
+        if (error) throw new EnvdError(200, error.code ?? "unknown", error.message ?? "it gave no reason");
         if (last) return;
         const event = eventOf(message);
         if (event !== undefined) yield event;

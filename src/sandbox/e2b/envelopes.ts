@@ -2,16 +2,29 @@ import { z } from "zod";
 
 /** The frames of the Connect protocol's streams: a byte of flags, the size, JSON. */
 
+/** As the JSON of protocol buffers is read: what is null is not there, numbers may be texts, and a field may have the name that it has in the protocol's own file. */
 const Bytes = z.string().transform((text) => Buffer.from(text, "base64"));
+const Whole = z.union([
+  z.number(),
+  z
+    .string()
+    .regex(/^-?\d+$/)
+    .transform(Number),
+]);
+const End = z.looseObject({
+  exitCode: Whole.nullish(),
+  exit_code: Whole.nullish(),
+  status: z.string().nullish(),
+});
 const Message = z.looseObject({
-  error: z.looseObject({ code: z.string().optional(), message: z.string().optional() }).optional(),
+  error: z.looseObject({ code: z.string().nullish(), message: z.string().nullish() }).nullish(),
   event: z
     .looseObject({
-      start: z.looseObject({ pid: z.number() }).optional(),
-      data: z.looseObject({ stdout: Bytes.optional(), stderr: Bytes.optional() }).optional(),
-      end: z.looseObject({ exitCode: z.number().optional(), status: z.string().optional() }).optional(),
+      start: z.looseObject({ pid: Whole }).nullish(),
+      data: z.looseObject({ stdout: Bytes.nullish(), stderr: Bytes.nullish() }).nullish(),
+      end: End.nullish(),
     })
-    .optional(),
+    .nullish(),
 });
 export type Message = z.infer<typeof Message>;
 
@@ -23,12 +36,14 @@ export type Event =
 
 /** Undefined for what only shows that the line stands. */
 export function eventOf({ event }: Message): Event | undefined {
-  if (event?.start !== undefined) return { type: "start", pid: event.start.pid };
-  if (event?.data?.stdout !== undefined) return { type: "stdout", data: event.data.stdout };
-  if (event?.data?.stderr !== undefined) return { type: "stderr", data: event.data.stderr };
-  if (event?.end === undefined) return undefined;
-  // Values that are their type's zero are left out.
-  return { type: "end", exitCode: event.end.exitCode ?? 0, status: event.end.status ?? "" };
+  if (event?.start) return { type: "start", pid: event.start.pid };
+  if (event?.data?.stdout) return { type: "stdout", data: event.data.stdout };
+  if (event?.data?.stderr) return { type: "stderr", data: event.data.stderr };
+  if (!event?.end) return undefined;
+  const { exitCode, exit_code, status } = event.end;
+  // Values that are their type's zero are left out; who was ended by a signal has no code.
+  const none = /^signal/.test(status ?? "") ? -1 : 0;
+  return { type: "end", exitCode: exitCode ?? exit_code ?? none, status: status ?? "" };
 }
 
 export function encodeEnvelope(message: unknown): Buffer {

@@ -19,8 +19,6 @@ export interface RunnerProcess {
   readonly end: End;
 }
 
-/** How long a service that does not answer is asked again. */
-const PATIENCE_MS = 60_000;
 /** Of input in one request. */
 const INPUT_BYTES = 512 * 1_024;
 
@@ -29,7 +27,8 @@ const INPUT_BYTES = 512 * 1_024;
  */
 export async function attach(process: RunnerProcess): Promise<Stream> {
   if (process.end.what !== undefined) throw new RunnerGone(`the runner's ${process.end.what} is gone`);
-  const until = performance.now() + PATIENCE_MS;
+  const { attachMs } = process.envd.waits;
+  const until = performance.now() + attachMs;
   for (let pauseMs = 50; ; pauseMs = Math.min(2 * pauseMs, 5_000)) {
     try {
       return await begin(process, await process.envd.connect(process.pid));
@@ -37,7 +36,7 @@ export async function attach(process: RunnerProcess): Promise<Stream> {
       if (error instanceof RunnerGone || !(error instanceof EnvdError)) throw error;
       await refuseEnded(process, error);
       if (performance.now() > until) {
-        const words = `the sandbox's daemon could not be reached for ${PATIENCE_MS / 1_000} s: ${error.message}`;
+        const words = `the sandbox's daemon could not be reached for ${attachMs / 1_000} s: ${error.message}`;
         throw new SandlotError("sandbox", words, { cause: error });
       }
     }

@@ -5,14 +5,19 @@ import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import type { CommonOptions } from "../options.ts";
 import type { Enforced } from "../sandbox.ts";
-import { Account, type AccountOptions, ServiceError } from "./account.ts";
+import { Account, type AccountOptions } from "./account.ts";
 import { E2bBackend } from "./backend.ts";
+import { ServiceError } from "./control.ts";
 import { Gate, type GateOptions } from "./gate.ts";
 import { type TemplateOptions, Templates } from "./templates.ts";
 
 export interface E2bOptions extends CommonOptions, AccountOptions, GateOptions {
   readonly type: "e2b";
   readonly templates: TemplateOptions;
+  /** A folder that all servers of this user on this host have in common: who builds a template holds a lock in it. */
+  readonly lockDir: string;
+  /** The PATH on which this host's own programs are found. */
+  readonly hostPath: string;
   /** The image that stands for this host's own system folders; empty: tasks that need those cannot be played. */
   readonly hostImage: string;
   /** How long a machine lives on when this server is gone. It is renewed three times in that time. */
@@ -42,11 +47,12 @@ export async function openE2b(options: E2bOptions): Promise<E2bBackend> {
   });
   const ground = {
     ...{ stateDir, instance, runnerPath, hostImage, lifeS, account, gate },
-    templates: new Templates(account, templates),
+    templates: new Templates(account.control, { ...templates, lockDir: options.lockDir, hostPath: options.hostPath }),
     pricePerS: templates.cpu * options.pricePerCpuS + (templates.memoryMiB / 1_024) * options.pricePerGibS,
   };
   const enforced = await enforcedHere(options, (enforced) => new E2bBackend({ ...ground, enforced }));
   const backend = new E2bBackend({ ...ground, enforced });
+  await backend.endStrays();
   await backend.sweep();
   return backend;
 }

@@ -7,7 +7,7 @@ import { readFrom } from "../archive/host-tar.ts";
 import { packLayer } from "../archive/pack.ts";
 import { filterTar } from "../archive/tar.ts";
 import type { Bind, SandboxSpec } from "../sandbox.ts";
-import { type Account, ServiceError } from "./account.ts";
+import type { Account } from "./account.ts";
 import { APPLY, PLACE, SETTLE } from "./boot.ts";
 import type { Machine } from "./machine.ts";
 import type { Origin } from "./templates.ts";
@@ -94,12 +94,14 @@ export class Prepared {
   }
 
   async #snapshot(machine: Machine, name: string): Promise<string | undefined> {
+    const { account } = this.#options;
     try {
-      return await this.#options.account.snapshot(machine.lent.sandboxId, name);
+      const made = await account.snapshot(machine.lent.sandboxId, name);
+      if (made === undefined) this.#snapshots = false;
+      return made;
     } catch (error) {
-      if (!(error instanceof ServiceError) || ![404, 405, 501].includes(error.status)) throw error;
-      this.#snapshots = false;
-      return undefined;
+      await account.deleteTemplate(name).catch(() => undefined); // its answer may have been lost
+      throw error;
     }
   }
 

@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
-import { BuildError, Template } from "e2b";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
+import { lockFile } from "../../shelf/lock.ts";
 import type { ImageWatch } from "../sandbox.ts";
-import type { Account } from "./account.ts";
+import { Builds } from "./builds.ts";
+import { type Control, ServiceError } from "./control.ts";
 
 /** Where sandboxes of an image come from, by what the service offers. */
 export interface TemplateOptions {
@@ -28,14 +31,23 @@ export interface Origin {
 /** Changes when templates would be built otherwise. */
 const RECIPE = 1;
 
+export interface TemplatesOptions extends TemplateOptions {
+  /** A folder that all servers of this user on this host have in common. */
+  readonly lockDir: string;
+  /** The PATH on which `flock` is found. */
+  readonly hostPath: string;
+}
+
+const ATTEMPTS = 5;
+
 /** The templates of images. */
 export class Templates {
-  readonly #account: Account;
-  readonly #options: TemplateOptions;
+  readonly #builds: Builds;
+  readonly #options: TemplatesOptions;
   readonly #known = new Map<string, Promise<Origin>>();
 
-  constructor(account: Account, options: TemplateOptions) {
-    this.#account = account;
+  constructor(control: Control, options: TemplatesOptions) {
+    this.#builds = new Builds(control);
     this.#options = options;
   }
 
@@ -47,6 +59,11 @@ export class Templates {
     this.#known.set(ref, found);
     found.catch(() => this.#known.delete(ref));
     return found;
+  }
+
+  /** Looks for it anew the next time: the service does not have it any more. */
+  forget(ref: string): void {
+    this.#known.delete(ref);
   }
 
   /** What decides the content of its sandboxes. */
@@ -65,27 +82,30 @@ export class Templates {
       return { templateId: tool, metadata: { "x-custom-config": JSON.stringify(custom) } };
     }
     const name = templateName(ref, this.#options);
-    const there = await this.#account.template(name);
-    return { templateId: there ?? (await this.#build(ref, name, watch)), metadata: {} };
+    const templateId = (await this.#builds.ready(name, watch)) ?? (await this.#build(ref, name, watch));
+    return { templateId, metadata: {} };
   }
 
-  /** Several servers may build at once: the name decides the content, so the last one stands for all. */
-  async #build(ref: string, name: string, { signal, report }: ImageWatch): Promise<string> {
-    const { cpu, memoryMiB } = this.#options;
-    report({ message: `building the template ${name} from ${ref}` });
-    try {
-      const { templateId } = await Template.build(Template().fromImage(ref).setUser("root"), name, {
-        ...this.#account.connection,
-        ...{ cpuCount: cpu, memoryMB: memoryMiB, signal },
-        onBuildLogs: ({ message }) => report({ message: message.slice(0, 200) }),
+  /** One server of this host at a time; of several hosts those that come second wait for the first one's, which the service tells by its name. */
+  async #build(ref: string, name: string, watch: ImageWatch): Promise<string> {
+    const { cpu, memoryMiB, hostPath, lockDir } = this.#options;
+    await mkdir(lockDir, { recursive: true, mode: 0o700 });
+    const path = join(lockDir, `${name}.lock`);
+    await using _lock = await lockFile({ path, mode: "exclusive", wait: true, signal: watch.signal, hostPath });
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const there = await this.#builds.ready(name, watch);
+      if (there !== undefined) return there;
+      watch.report({ message: `building the template ${name} from ${ref}` });
+      const built = await this.#builds.build({ name, image: ref, cpu, memoryMiB }, watch).catch((error: unknown) => {
+        watch.signal.throwIfAborted();
+        if (!(error instanceof ServiceError)) throw error;
+        throw new SandlotError("sandbox", `no template could be built from the image ${ref}: ${error.message}`, {
+          cause: error,
+        });
       });
-      return templateId;
-    } catch (error) {
-      signal.throwIfAborted();
-      const words = error instanceof Error ? error.message : String(error);
-      const fault = error instanceof BuildError ? "task" : "sandbox";
-      throw new SandlotError(fault, `no template could be built from the image ${ref}: ${words}`, { cause: error });
+      if (built !== undefined) return built;
     }
+    throw new SandlotError("sandbox", `other servers went on building the template ${name} instead of this one`);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import type { Readable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConnectError, type ServerStream, type Streaming, type Unary } from "./connect.ts";
 import { type Exchange, number, strings, text } from "./http.ts";
@@ -98,10 +98,12 @@ export class Processes {
     const child = this.#machine.spawn([cmd, ...args], { user, cwd, env, stdin: message["stdin"] ? "pipe" : "ignore" });
     child.stdin?.on("error", () => undefined);
     const closed = once(child, "close");
+    // Held at once: what a child printed that has ended, and that nobody reads, is thrown away.
+    const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => stream?.pipe(new PassThrough()) ?? null);
     const readers = new Set<ServerStream>();
     const { promise: begun, resolve: heard } = Promise.withResolvers<void>();
     const drained = begun.then(() =>
-      Promise.all([this.#deliver(child.stdout, "stdout", readers), this.#deliver(child.stderr, "stderr", readers)]),
+      Promise.all([this.#deliver(stdout ?? null, "stdout", readers), this.#deliver(stderr ?? null, "stderr", readers)]),
     );
     const leader = await this.#machine.leaderOf(child);
     const pid = leader?.inside ?? this.#next++;

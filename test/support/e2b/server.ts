@@ -9,6 +9,7 @@ import { type Fault, meetFault } from "./faults.ts";
 import { type Exchange, Refusal, sendRefusal } from "./http.ts";
 import type { Disk } from "./machine.ts";
 import { type Account, type Box, Sandboxes } from "./sandboxes.ts";
+import { answerSparsely } from "./sparse.ts";
 import { Templates } from "./templates.ts";
 
 export interface E2bServerOptions {
@@ -19,6 +20,8 @@ export interface E2bServerOptions {
   readonly account?: Partial<Account>;
   /** The paths of create and connect that are served; others answer 405. */
   readonly versions?: readonly ("v1" | "v2")[];
+  /** `sparse`: another service than E2B's, see sparse.ts. */
+  readonly manner?: "full" | "sparse";
 }
 
 type Handler = (exchange: Exchange) => void | Promise<void>;
@@ -38,11 +41,13 @@ export class E2bServer implements AsyncDisposable {
   readonly #http: Server;
   readonly #folder: string;
   readonly #routes: readonly Route[];
+  readonly #sparse: boolean;
   #url = "";
 
   private constructor(options: E2bServerOptions) {
     const { apiKey = "e2b_local", images = new Map(), account = {}, versions = ["v1", "v2"] } = options;
     this.apiKey = apiKey;
+    this.#sparse = options.manner === "sparse";
     this.#folder = mkdtempSync(join(tmpdir(), "e2b-server-"));
     this.templates = new Templates(join(this.#folder, "templates"), images);
     const whole = { maxSandboxes: 100, createsPerSecond: 100, maxLifeMs: 86_400_000, ...account };
@@ -83,13 +88,34 @@ export class E2bServer implements AsyncDisposable {
     response.on("error", () => undefined);
     try {
       if (!(await meetFault(this.faults, request, response))) return;
+      if (this.#sparse && answerSparsely(request, response)) return;
       const id = sandboxOf(request);
       const exchange = { request, response, url, groups: {} };
-      await (id === undefined ? this.#control(exchange) : answerEnvd(exchange, id, this.sandboxes.find(id)));
+      await (id === undefined ? this.#control(exchange) : this.#envd(exchange, id));
     } catch (error) {
       const refusal = error instanceof Refusal ? error : new Refusal(500, String(error));
       sendRefusal(response, refusal);
     }
+  }
+
+  async #envd(exchange: Exchange, id: string): Promise<void> {
+    const { request, response, url } = exchange;
+    const box = this.sandboxes.find(id);
+    if (box === undefined || box.state === "paused") {
+      const message = "The sandbox was not found";
+      response.writeHead(502, { "content-type": "application/json" });
+      response.end(JSON.stringify({ sandboxId: id, message, code: 502 }));
+      return;
+    }
+    box.open.add(response);
+    response.once("close", () => box.open.delete(response));
+    if (url.pathname === "/health") {
+      response.writeHead(204).end();
+      return;
+    }
+    const isMeant = this.#sparse || box.token === undefined || request.headers["x-access-token"] === box.token;
+    if (!isMeant) throw new Refusal(401, "unauthorized access, please provide a valid access token");
+    await answerEnvd(exchange, box);
   }
 
   async #control(exchange: Exchange): Promise<void> {
@@ -129,6 +155,7 @@ function routes(sandboxes: Sandboxes, templates: Templates, versions: readonly (
     ["POST", "/v3/templates", (exchange) => templates.request(exchange)],
     ["POST", `/v2/templates/${one}/builds/(?<build>[^/]+)`, (exchange) => templates.start(exchange)],
     ["GET", `/templates/${one}/builds/(?<build>[^/]+)/status`, (exchange) => templates.status(exchange)],
+    ["GET", `/templates/${one}`, (exchange) => templates.builds(exchange)],
     ["GET", "/templates/aliases/(?<name>[^/]+)", (exchange) => templates.alias(exchange)],
     ["GET", `/templates/${one}/files/(?<hash>[^/]+)`, (exchange) => templates.uploadLink(exchange)],
     ["PUT", "/uploads/(?<hash>[^/]+)", (exchange) => templates.receive(exchange)],
@@ -142,23 +169,8 @@ function sandboxOf(request: IncomingMessage): string | undefined {
   return typeof header === "string" ? header : /^\d+-([^.]+)\./.exec(request.headers.host ?? "")?.[1];
 }
 
-async function answerEnvd(exchange: Exchange, id: string, box: Box | undefined): Promise<void> {
-  const { request, response, url } = exchange;
-  if (box === undefined || box.state === "paused") {
-    const message = "The sandbox was not found";
-    response.writeHead(502, { "content-type": "application/json" });
-    response.end(JSON.stringify({ sandboxId: id, message, code: 502 }));
-    return;
-  }
-  box.open.add(response);
-  response.once("close", () => box.open.delete(response));
-  if (url.pathname === "/health") {
-    response.writeHead(204).end();
-    return;
-  }
-  if (box.token !== undefined && request.headers["x-access-token"] !== box.token) {
-    throw new Refusal(401, "unauthorized access, please provide a valid access token");
-  }
+async function answerEnvd(exchange: Exchange, box: Box): Promise<void> {
+  const { request, url } = exchange;
   const [, service, method = ""] = /^\/([\w.]+)\/?(\w*)$/.exec(url.pathname) ?? [];
   if (service === "files" && request.method === "GET") return box.files.download(exchange);
   if (service === "files" && request.method === "POST") return box.files.upload(exchange);

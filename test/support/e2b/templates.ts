@@ -55,8 +55,11 @@ export class Templates {
     return found;
   }
 
+  /** In the place of one of the same name. */
   add(template: Omit<Template, "id">): Template {
-    const added = { ...template, id: newId() };
+    const [name] = template.names;
+    const earlier = [...this.#all.values()].find(({ names }) => name !== undefined && names.includes(name));
+    const added = { ...template, id: earlier?.id ?? newId() };
     this.#all.set(added.id, added);
     return added;
   }
@@ -67,8 +70,9 @@ export class Templates {
     if (name === undefined) throw new Refusal(400, "name is required");
     if (!/^[a-z0-9][a-z0-9_-]*(\/[a-z0-9_-]+)?(:[\w.-]+)?$/.test(name))
       throw new Refusal(400, `invalid name '${name}'`);
+    const earlier = [...this.#builds.values()].find((one) => one.name === name);
     const build: Build = {
-      ...{ id: newId(), templateId: newId(), name, status: "waiting", log: [] },
+      ...{ id: newId(), templateId: earlier?.templateId ?? newId(), name, status: "waiting", log: [] },
       cpuCount: number(body["cpuCount"]) ?? 2,
       memoryMiB: number(body["memoryMB"]) ?? 1_024,
     };
@@ -106,13 +110,31 @@ export class Templates {
     });
   }
 
+  /** A name is taken as soon as a build of it was asked for. */
   alias({ response, groups }: Exchange): void {
-    sendJson(response, 200, { templateID: this.find(groups["name"] ?? "").id, public: false });
+    const name = groups["name"] ?? "";
+    const build = [...this.#builds.values()].find((one) => one.name.replace(/:default$/, "") === name);
+    sendJson(response, 200, { templateID: build?.templateId ?? this.find(name).id, public: false });
+  }
+
+  builds({ response, groups }: Exchange): void {
+    const builds = [...this.#builds.values()].filter(({ templateId }) => templateId === groups["id"]);
+    if (builds.length === 0) throw new Refusal(404, `template '${groups["id"]}' not found`);
+    const at = new Date().toISOString();
+    const names = [...new Set(builds.map(({ name }) => name))];
+    sendJson(response, 200, {
+      ...{ templateID: groups["id"], public: false, aliases: names, names, spawnCount: 0 },
+      ...{ createdAt: at, updatedAt: at, lastSpawnedAt: null },
+      builds: builds.map(({ id, status, cpuCount, memoryMiB }) => ({
+        ...{ buildID: id, status, cpuCount, memoryMB: memoryMiB, createdAt: at, updatedAt: at },
+      })),
+    });
   }
 
   async remove({ response, groups }: Exchange): Promise<void> {
     const { id } = this.find(groups["id"] ?? "");
     this.#all.delete(id);
+    for (const [key, { templateId }] of this.#builds) if (templateId === id) this.#builds.delete(key);
     response.writeHead(204).end();
   }
 
