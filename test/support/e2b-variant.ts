@@ -39,11 +39,12 @@ async function e2bGround(manner: Manner): Promise<Ground> {
 export function e2bOptions({
   apiKey,
   url,
-}: Pick<E2bServer, "apiKey" | "url">): Extract<OwnVariant["options"], { type: "e2b" }> {
+  folder,
+}: Pick<E2bServer, "apiKey" | "url" | "folder">): Extract<OwnVariant["options"], { type: "e2b" }> {
   return {
     type: "e2b",
     ...{ apiKey, domain: "", apiUrl: url, sandboxUrl: url, apiVersion: "v1" },
-    ...{ waits: WAITS, lockDir: join(tmpdir(), "sandlot-e2b-builds"), hostPath: process.env["PATH"] ?? "" },
+    ...{ waits: WAITS, lockDir: join(folder, "locks"), hostPath: process.env["PATH"] ?? "" },
     ...{ maxSandboxes: 50, createsPerSecond: 50, hostImage: "host:latest", lifeS: 300 },
     templates: { kind: "build", tool: "", registryType: "", cpu: 2, memoryMiB: 2_048 },
     ...{ pricePerCpuS: 0.000014, pricePerGibS: 0.0000045 },

@@ -38,8 +38,9 @@ export class E2bServer implements AsyncDisposable {
   readonly sandboxes: Sandboxes;
   readonly templates: Templates;
   readonly apiKey: string;
+  /** Goes with it. */
+  readonly folder: string;
   readonly #http: Server;
-  readonly #folder: string;
   readonly #routes: readonly Route[];
   readonly #sparse: boolean;
   #url = "";
@@ -48,10 +49,10 @@ export class E2bServer implements AsyncDisposable {
     const { apiKey = "e2b_local", images = new Map(), account = {}, versions = ["v1", "v2"] } = options;
     this.apiKey = apiKey;
     this.#sparse = options.manner === "sparse";
-    this.#folder = mkdtempSync(join(tmpdir(), "e2b-server-"));
-    this.templates = new Templates(join(this.#folder, "templates"), images);
+    this.folder = mkdtempSync(join(tmpdir(), "e2b-server-"));
+    this.templates = new Templates(join(this.folder, "templates"), images);
     const whole = { maxSandboxes: 100, createsPerSecond: 100, maxLifeMs: 86_400_000, ...account };
-    this.sandboxes = new Sandboxes(join(this.#folder, "machines"), this.templates, whole);
+    this.sandboxes = new Sandboxes(join(this.folder, "machines"), this.templates, whole);
     this.#routes = routes(this.sandboxes, this.templates, versions);
     this.#http = createServer((request, response) => void this.#answer(request, response));
     this.#http.keepAliveTimeout = 60_000;
@@ -79,7 +80,7 @@ export class E2bServer implements AsyncDisposable {
     await new Promise((resolve) => this.#http.close(resolve));
     await this.sandboxes.close();
     await this.templates.close();
-    await rm(this.#folder, { recursive: true, force: true, maxRetries: 3 });
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
