@@ -9,6 +9,8 @@ import { OurServer } from "./ours.ts";
 import { buildRoot } from "./root.ts";
 
 const ROUNDS = 20;
+/** Ready in the pool, and taken one after the other, as the trajectories of a group come. */
+const WARM = 4;
 const ALIVE = 500;
 /** Docker gets so long to reach as many; what it reached by then is said. */
 const DOCKER_PATIENCE_MS = 180_000;
@@ -49,7 +51,7 @@ interface Setting {
 async function latencies(setting: Setting): Promise<Row[]> {
   const { folder, root, disk, label, peer, say } = setting;
   const cold = await OurServer.start(join(folder, `cold-${disk}`), root, { disk, warm: 0 });
-  const warm = await OurServer.start(join(folder, `warm-${disk}`), root, { disk, warm: 4 });
+  const warm = await OurServer.start(join(folder, `warm-${disk}`), root, { disk, warm: WARM });
   const ours = { cold: [] as number[], warm: [] as number[], execute: [] as number[], release: [] as number[] };
   const theirs = { create: [] as number[], execute: [] as number[], release: [] as number[] };
   try {
@@ -58,9 +60,9 @@ async function latencies(setting: Setting): Promise<Row[]> {
     for (let round = 0; round < ROUNDS; round++) {
       say(`round ${round + 1} of ${ROUNDS}`);
       if (peer) await dockerRound(peer, theirs);
-      await ourRound(cold, ours.cold, ours, 10);
+      await ourRound(cold, ours.cold, ours, { creates: 1, executes: 10 });
       await refilled(() => warm.bash(neighbour.id, "true"));
-      await ourRound(warm, ours.warm, ours, 0);
+      await ourRound(warm, ours.warm, ours, { creates: WARM, executes: 0 });
     }
     await warm.release(neighbour.id);
   } finally {
@@ -80,12 +82,18 @@ async function ourRound(
   server: OurServer,
   creates: number[],
   times: { execute: number[]; release: number[] },
-  executes: number,
+  counts: { creates: number; executes: number },
 ): Promise<void> {
-  const made = await timed(() => server.create());
-  creates.push(made.ms);
-  for (let i = 0; i < executes; i++) times.execute.push((await timed(() => server.bash(made.value.id, "true"))).ms);
-  times.release.push((await timed(() => server.release(made.value.id))).ms);
+  const ids: string[] = [];
+  for (let i = 0; i < counts.creates; i++) {
+    const made = await timed(() => server.create());
+    creates.push(made.ms);
+    ids.push(made.value.id);
+  }
+  for (const id of ids) {
+    for (let i = 0; i < counts.executes; i++) times.execute.push((await timed(() => server.bash(id, "true"))).ms);
+    times.release.push((await timed(() => server.release(id))).ms);
+  }
 }
 
 async function dockerRound(

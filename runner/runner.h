@@ -22,7 +22,7 @@
 
 enum { HELLO = 1, START, READ, WRITE, DATA, DETACH, INTERRUPT, ACKNOWLEDGE, SHUTDOWN };
 enum { HELLO_REPLY = 0x81, OUTPUT, DONE };
-enum { LIVE = 1, CAPTURE = 2, REPEAT = 4 };     /* flags of a request */
+enum { LIVE = 1, CAPTURE = 2, REPEAT = 4, AHEAD = 8 }; /* flags of a request */
 enum { TIMED_OUT = 1, NO_OUTPUT, INTERRUPTED }; /* why the runner ended a command */
 enum { ENDED, KILLED, NOT_STARTED };            /* what is reported of a child; its status is that of wait, or an errno */
 

@@ -14,20 +14,22 @@ static struct call *waiting;
 static int input = -1;
 static bool wanted;
 
-void note_repeat(const struct request *r, const uint8_t *text, size_t size)
-{
-  terms = *r, terms.timeout_ms = terms.no_output_ms = 0;
-  if (size == words_size && !memcmp(words, text, size)) return;
-  free(words);
-  words = malloc(size), words_size = words ? size : 0;
-  if (words) memcpy(words, text, size);
-}
-
 /* Its input ends: a shell then ends by itself, and nobody asks for what it says. */
 static void discard(void)
 {
   waiting = NULL;
   drop(&input);
+}
+
+/* One that waits was started with other words. */
+void note_repeat(const struct request *r, const uint8_t *text, size_t size)
+{
+  discard();
+  terms = *r, terms.timeout_ms = terms.no_output_ms = 0;
+  if (size == words_size && !memcmp(words, text, size)) return;
+  free(words);
+  words = malloc(size), words_size = words ? size : 0;
+  if (words) memcpy(words, text, size);
 }
 
 void repeat_ended(struct call *c)

@@ -150,8 +150,10 @@ static void begin(struct connection *n, int op, const char *id, const uint8_t *b
   if (size >= sizeof r) memcpy(&r, body, sizeof r), words = split(op, &r, (char *)body + sizeof r, size - sizeof r);
   if (!words) { n->closing = true; return; }
   struct call *c = find(id);
-  bool repeat = op == START && !c && r.flags & REPEAT;
-  if (repeat) c = take_spare(id, &r, body + sizeof r, size - sizeof r, n->staged), note_repeat(&r, body + sizeof r, size - sizeof r);
+  bool repeat = op == START && !c && r.flags & REPEAT, ahead = repeat && r.flags & AHEAD;
+  if (repeat && !ahead) c = take_spare(id, &r, body + sizeof r, size - sizeof r, n->staged);
+  if (repeat) note_repeat(&r, body + sizeof r, size - sizeof r);
+  if (ahead) finish(c = make_call(id, op, &r, words), &(struct ending){ ENDED, 0, 0 });
   if (!c) {
     c = make_call(id, op, &r, words);
     if (n->staged >= 0) lseek(n->staged, 0, SEEK_SET);

@@ -86,9 +86,10 @@ export interface ExecOptions {
   readonly captureState?: boolean;
   /**
    * The same argv, folder and environment will come again, with another `stdin` that ends at its first NUL byte or its end: a backend may start the next one ahead of time, so that it waits for its
-   * standard input. Whether it did shows in nothing but the time it takes.
+   * standard input. Whether it did shows in nothing but the time it takes. `ahead`: it will come for the first time; now nothing runs, or the command does with no standard input, and the exit code
+   * means nothing.
    */
-  readonly repeats?: boolean;
+  readonly repeats?: true | "ahead";
   /** Called in order with live output (and, after an attach, with what is still kept of the earlier output). */
   readonly onOutput?: (chunk: OutputChunk) => void;
   /** Ends the waiting only; the command goes on. To end the command call `interrupt`. */

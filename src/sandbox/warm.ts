@@ -11,8 +11,13 @@ export interface WarmPoolOptions {
   readonly failed?: (error: unknown) => void;
 }
 
+/** Called with each sandbox that is made for those who say so, ahead of time or not. */
+export type Made = (sandbox: Sandbox) => void;
+
 interface Kind {
   readonly spec: SandboxSpec;
+  /** Of whoever took one last and said so. */
+  made: Made | undefined;
   readonly ready: Sandbox[];
   /** One could not be made: not tried again until one is asked for. */
   failed: boolean;
@@ -39,10 +44,11 @@ export class WarmPool {
   }
 
   /** A sandbox as `spec` says but for its id, at once; undefined when none is ready. The caller disposes it. */
-  async take(spec: SandboxSpec): Promise<Sandbox | undefined> {
+  async take(spec: SandboxSpec, made?: Made): Promise<Sandbox | undefined> {
     if (this.#stop.signal.aborted || this.#options.perEnvironment === 0) return undefined;
     const key = keyOf(spec);
-    const kind = this.#kinds.get(key) ?? { spec, ready: [], failed: false };
+    const kind: Kind = this.#kinds.get(key) ?? { spec, made, ready: [], failed: false };
+    kind.made = made ?? kind.made;
     kind.failed = false;
     this.#kinds.delete(key);
     this.#kinds.set(key, kind);
@@ -60,8 +66,8 @@ export class WarmPool {
   }
 
   /** What `take` gives, or one that is made now. An abort leaves nothing and rejects with the signal's reason. The caller disposes it, or has it discarded. */
-  async obtain(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
-    const sandbox = (await this.take(spec)) ?? (await this.#options.backend.create(spec, signal));
+  async obtain(spec: SandboxSpec, signal: AbortSignal, made?: Made): Promise<Sandbox> {
+    const sandbox = (await this.take(spec, made)) ?? (await this.#make(spec, made, signal));
     if (!signal.aborted) return sandbox;
     await this.discard(sandbox);
     throw signal.reason;
@@ -112,6 +118,12 @@ export class WarmPool {
     await this.settled();
   }
 
+  async #make(spec: SandboxSpec, made: Made | undefined, signal: AbortSignal): Promise<Sandbox> {
+    const sandbox = await this.#options.backend.create(spec, signal);
+    made?.(sandbox);
+    return sandbox;
+  }
+
   #fill(): void {
     this.#refill = undefined;
     this.#filling ??= this.#fillAll().finally(() => {
@@ -123,7 +135,7 @@ export class WarmPool {
     for (let kind = this.#neediest(); kind !== undefined; kind = this.#neediest()) {
       try {
         if (this.size >= this.#options.total) await this.#dropOldest(kind);
-        kind.ready.push(await this.#options.backend.create(withNewId(kind.spec), this.#stop.signal));
+        kind.ready.push(await this.#make(withNewId(kind.spec), kind.made, this.#stop.signal));
       } catch (error) {
         kind.failed = true;
         if (!this.#stop.signal.aborted) this.#options.failed?.(error);

@@ -1,7 +1,7 @@
-import type { ExecResult } from "../sandbox/sandbox.ts";
+import type { ExecOptions, ExecResult, Sandbox } from "../sandbox/sandbox.ts";
 import { difference, parseDeclarations, quoted, restored } from "./exported.ts";
 import { showOutput } from "./text.ts";
-import type { Tool, ToolCall, ToolState } from "./tool.ts";
+import type { OutputCaps, Tool, ToolCall, ToolState } from "./tool.ts";
 
 /** As much as a sandbox gives back of descriptor 9. */
 const STATE_BYTES = 256 << 10;
@@ -65,21 +65,41 @@ const KEEP = `exec 199>&9 9>&-; trap ${quoted(SAVE)} EXIT`;
 
 function execute(command: string, stateless: boolean, call: ToolCall): Promise<ExecResult> {
   const { sandbox, state, timeoutMs, noOutputTimeoutMs, keepBytes, spillBytes } = call;
-  const { environment, preamble } = restored(sandbox.env, stateless ? {} : (state.exported ?? {}));
-  const script = stateless ? `${READ}; ${RUN}` : `${READ}; ${KEEP}; ${preamble}${RUN}`;
-  const cwd = stateless ? undefined : state.cwd;
-  return sandbox.exec(["bash", "--noprofile", "--norc", "-c", script], {
+  const { argv, ...shell } = shellFor(sandbox.env, stateless ? undefined : state);
+  return sandbox.exec(argv, {
+    ...shell,
+    stdin: Buffer.from(command),
+    ...{ timeoutMs, noOutputTimeoutMs, keepBytes, spillBytes },
+    repeats: true,
+  });
+}
+
+/** Lets a new sandbox start the shell of its first command while nobody waits for it. */
+export async function expectBash(sandbox: Sandbox, { keepBytes, spillBytes }: OutputCaps): Promise<void> {
+  const { argv, ...shell } = shellFor(sandbox.env, {});
+  const callId = "bash-ahead";
+  await sandbox.exec(argv, { callId, ...shell, timeoutMs: AHEAD_MS, keepBytes, spillBytes, repeats: "ahead" });
+  sandbox.acknowledge(callId);
+}
+
+const AHEAD_MS = 60_000;
+
+/** `state`: absent = nothing is kept, from calls before or for calls after. */
+function shellFor(
+  env: Sandbox["env"],
+  state: ToolState | undefined,
+): Required<Pick<ExecOptions, "env" | "captureState">> &
+  Pick<ExecOptions, "cwd"> & { readonly argv: readonly string[] } {
+  const { environment, preamble } = restored(env, state?.exported ?? {});
+  const script = state === undefined ? `${READ}; ${RUN}` : `${READ}; ${KEEP}; ${preamble}${RUN}`;
+  const cwd = state?.cwd;
+  return {
+    argv: ["bash", "--noprofile", "--norc", "-c", script],
     // PWD keeps the name of a folder that was entered by a link.
     ...(cwd === undefined ? {} : { cwd }),
     env: cwd === undefined ? environment : { ...environment, PWD: cwd },
-    stdin: Buffer.from(command),
-    timeoutMs,
-    noOutputTimeoutMs,
-    keepBytes,
-    spillBytes,
-    captureState: !stateless,
-    repeats: true,
-  });
+    captureState: state !== undefined,
+  };
 }
 
 function isCut({ timedOut, interrupted }: ExecResult): boolean {

@@ -9,6 +9,7 @@ import type { WarmPool } from "../sandbox/warm.ts";
 import type { Catalog } from "../tasks/catalog.ts";
 import { refuseUnmet } from "../tasks/needs.ts";
 import type { Task } from "../tasks/task.ts";
+import { expectBash } from "../tools/bash.ts";
 import { schemasOf } from "../tools/table.ts";
 import type { OutputCaps } from "../tools/tool.ts";
 import { attemptDigest, effectiveLimits, newSandboxId, specFor } from "./creation.ts";
@@ -117,7 +118,7 @@ export class Births {
     };
     try {
       const prepared = performance.now();
-      const sandbox = await this.#sandbox(environment, order.limits, signal);
+      const sandbox = await this.#sandbox(order, environment, signal);
       return await this.#begin(order, environment, sandbox, { ...times, prepared, freed });
     } catch (error) {
       environments.release(environment.key);
@@ -125,9 +126,11 @@ export class Births {
     }
   }
 
-  #sandbox(environment: Environment, limits: TrajectoryLimits, signal: AbortSignal): Promise<Sandbox> {
-    const { warm, instance } = this.#parts;
-    return warm.obtain(specFor(environment, newSandboxId(instance), limits), signal);
+  #sandbox({ call, limits }: Order, environment: Environment, signal: AbortSignal): Promise<Sandbox> {
+    const { warm, instance, caps } = this.#parts;
+    // Shows in the time of the first command only: what is wrong with a sandbox, that command says.
+    const expect = (sandbox: Sandbox): void => void expectBash(sandbox, caps).catch(() => undefined);
+    return warm.obtain(specFor(environment, newSandboxId(instance), limits), signal, call.bare ? undefined : expect);
   }
 
   async #begin(

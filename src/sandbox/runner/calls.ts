@@ -26,7 +26,10 @@ export function execRequest(argv: readonly string[], options: RunnerExecOptions,
   if (argv.length === 0) throw new SandlotError("invalid", "a command has at least one word, got none");
   const keepBytes = options.keepBytes ?? defaultKeepBytes;
   const environment = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
-  const always = (options.captureState === true ? Flag.captureState : 0) | (options.repeats === true ? Flag.repeat : 0);
+  const always =
+    (options.captureState === true ? Flag.captureState : 0) |
+    (options.repeats !== undefined ? Flag.repeat : 0) |
+    (options.repeats === "ahead" ? Flag.ahead : 0);
   return new Call(options.callId, keepBytes, (live, fromOffset) => {
     const request = encodeRequest(Op.start, options.callId, {
       flags: always | (live ? Flag.live : 0),

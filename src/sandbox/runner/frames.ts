@@ -16,7 +16,7 @@ export const Op = {
   done: 0x83,
 } as const;
 
-export const Flag = { live: 1, captureState: 2, repeat: 4 } as const;
+export const Flag = { live: 1, captureState: 2, repeat: 4, ahead: 8 } as const;
 
 /** The runner closes a connection that sends a larger frame. */
 export const maxRequestBytes = 4 * 1024 * 1024;

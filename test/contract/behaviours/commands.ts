@@ -192,6 +192,27 @@ export const commands: readonly Behaviour[] = [
     },
   },
   {
+    name: "that is announced is run by a shell that waits for it already",
+    check: async (subject) => {
+      const sandbox = await subject.shared();
+      const argv = ["bash", "-c", "IFS= read -r -d '' word; echo $$ $word; : announced-once"];
+      const options = { timeoutMs: 20_000, captureState: true };
+      await sandbox.exec(argv, { ...options, callId: "announced", repeats: "ahead" });
+      sandbox.acknowledge("announced");
+      const waits =
+        "until pids=$(grep -l 'announced-onc[e]' /proc/[0-9]*/cmdline 2>/dev/null); do sleep 0.02; done; echo $pids";
+      const waiting = [...(await bash(sandbox, waits)).stdout.matchAll(/\d+/g)].map(([pid]) => pid);
+      const stdin = Buffer.from("hello");
+      const ran = await sandbox.exec(argv, { ...options, callId: "comes", stdin, repeats: true });
+      const [pid, word] = Buffer.concat(ran.output.map(({ data }) => data))
+        .toString()
+        .trim()
+        .split(" ");
+      expect(word).toBe("hello");
+      expect(waiting).toContain(pid);
+    },
+  },
+  {
     name: "gives its state back through descriptor 9",
     check: async (subject) => {
       const result = await bash(await subject.shared(), "echo kept >&9", { captureState: true });
