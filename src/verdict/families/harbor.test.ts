@@ -28,7 +28,15 @@ describe("the rule of Harbor", () => {
     expect(judged('{"accuracy": 0, "seconds": 2}', "1").resolved).toBe(true);
   });
 
+  it("reads the numbers of Python, of which only the reward must be one", () => {
+    expect(judged('{"reward": 1.0, "deviation": NaN, "best": Infinity, "why": "NaN"}', null).resolved).toBe(true);
+    expect(judged('{"reward": Infinity}', null).resolved).toBe(true);
+    expect(judged('{"reward": -Infinity}', "1").resolved).toBe(false);
+  });
+
   it.each([
+    ['{"reward": NaN}', "1"],
+    ['{"reward": 1, "x": nan}', "1"],
     [null, null],
     [null, ""],
     [null, "one"],

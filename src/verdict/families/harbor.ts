@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Parser } from "../parsers/parser.ts";
+import { parsePythonJson } from "../python-json.ts";
 import { strip } from "../python-text.ts";
 import { noVerdict } from "../swebench-log.ts";
 import type { Expectation, Verdict } from "../verdict.ts";
@@ -53,7 +54,7 @@ function chosen(all: Reward["all"]): Reward | string {
 
 function jsonOf(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parsePythonJson(text);
   } catch {
     return undefined;
   }

@@ -192,7 +192,7 @@ export const JAVASCRIPT: readonly Grammar[] = [
   {
     parsers: ["parse_log_prismjs"],
     lines: [
-      '+ ./node_modules/.bin/mocha tests/run.js --reporter json\n{n}\n{"stats": {}, "failures": [{"fullTitle": "{n}"}], "passes": [{"fullTitle": "{n}", "err": {}}, {"fullTitle": "\\u00e9\\n{n}"}]}',
+      '+ ./node_modules/.bin/mocha tests/run.js --reporter json\n{n}\n{"stats": {"duration": NaN}, "failures": [{"fullTitle": "{n}", "speed": -Infinity}], "passes": [{"fullTitle": "{n}", "err": {}}, {"fullTitle": "\\u00e9\\n{n}"}]}',
       '+ ./node_modules/.bin/mocha tests/run.js --reporter json\n{"passes": [], "failures": []}\n{x}',
       '+ ./node_modules/.bin/mocha tests/run.js --reporter json\n{"passes": [{"fullTitle": "a"}, {"fullTitle": "a"}], "failures": [{"fullTitle": "a"}]}',
     ],

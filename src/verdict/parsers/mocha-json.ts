@@ -1,3 +1,4 @@
+import { parsePythonJson } from "../python-json.ts";
 import { pythonPattern } from "../python-pattern.ts";
 import { after, afterLast, beforeLast } from "../python-text.ts";
 import { type Parser, UnparsableLog } from "./parser.ts";
@@ -17,7 +18,7 @@ export const parsePrism: Parser = (log) => {
 
 function jsonObject(text: string): object {
   try {
-    return Object(JSON.parse(text));
+    return Object(parsePythonJson(text));
   } catch (error) {
     if (error instanceof SyntaxError) throw new UnparsableLog("a report that is no JSON");
     throw error;
