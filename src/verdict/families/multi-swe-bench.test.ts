@@ -37,6 +37,12 @@ describe("the rule of Multi-SWE-bench", () => {
     expect(judged(fix(stage(["fixed", "new"]))).passToPass.failure).toEqual(["kept"]);
   });
 
+  it("does not when the row has a test among those to be fixed that passed before, or the other way round", () => {
+    const log = fix(stage(["kept", "fixed", "new"]));
+    expect(judged(log, { f2p: ["fixed", "kept"], p2p: [] }).failToPass.failure).toEqual(["kept"]);
+    expect(judged(log, { f2p: ["fixed"], p2p: ["kept", "new"] }).passToPass.failure).toEqual(["new"]);
+  });
+
   it("does not when any test fails that passed with the tests alone", () => {
     const verdict = judged(fix(stage(["kept", "fixed", "new"], ["aside"])), {
       test: stage(["kept", "aside"], ["fixed"]),

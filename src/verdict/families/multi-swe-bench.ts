@@ -11,8 +11,13 @@ export function judgeMultiSweBench(log: string, expectation: Expectation, parse:
   try {
     const fix = parse(log, NO_INSTANCE);
     const { failToPass, passToPass, stages } = expectation;
-    const invalid = whyInvalid(fix, stageOf(stages?.run), stageOf(stages?.test));
-    const groups = { failToPass: group(failToPass, fix), passToPass: group(passToPass, fix) };
+    const test = stageOf(stages?.test);
+    const invalid = whyInvalid(fix, stageOf(stages?.run), test);
+    const passedBefore = (name: string) => test.get(name) === "PASS";
+    const groups = {
+      failToPass: group(failToPass, fix, (name) => !passedBefore(name)),
+      passToPass: group(passToPass, fix, passedBefore),
+    };
     const missed = groups.failToPass.failure.length + groups.passToPass.failure.length;
     return {
       ...{ found: fix.size > 0, raised: false, resolved: invalid === undefined && missed === 0, statuses: [...fix] },
@@ -43,11 +48,10 @@ function whyInvalid(fix: Statuses, run: Statuses, test: Statuses): string | unde
   return undefined;
 }
 
-function group(tests: readonly string[], fix: Statuses): TestGroup {
-  return {
-    success: tests.filter((test) => fix.get(test) === "PASS"),
-    failure: tests.filter((test) => fix.get(test) !== "PASS"),
-  };
+/** `belongs`: whether the stage before puts a test into this group, whatever the row says. */
+function group(tests: readonly string[], fix: Statuses, belongs: (name: string) => boolean): TestGroup {
+  const again = (name: string) => fix.get(name) === "PASS" && belongs(name);
+  return { success: tests.filter(again), failure: tests.filter((name) => !again(name)) };
 }
 
 export const MULTI_SWE_BENCH_PARSERS: ReadonlyMap<string, Parser> = new Map(JSON_LISTS_PARSERS);
