@@ -22,7 +22,8 @@ export interface JudgingParts {
 export function judging({ grader, slots, environments, defaultGradeMs, maxDiff }: JudgingParts): Judge {
   const guarded = maxDiff.bytes + maxDiff.files + maxDiff.hunks > 0;
   return {
-    takeSubmission: (sandbox, environment, signal) => grader.takeSubmission(sandbox, environment, signal),
+    takeSubmission: (task, sandbox, environment, signal) =>
+      grader.takeSubmission(task?.grader ?? {}, sandbox, environment, signal),
     excess: guarded ? ({ patch }) => excessOf(patch, maxDiff) : undefined,
     async judge(task, environment, taken, { gradeMs, submissionMs, signal }) {
       const submission = withinGuardrails(taken, maxDiff);
@@ -74,7 +75,7 @@ function verifierOf(environments: Environments, recipe: EnvironmentRecipe, held:
 function specOf({ grader }: Task): GraderSpec {
   const { rule, parser, evalType, failToPass, passToPass, expected, stages, apply, script, timeoutMs, official } =
     grader;
-  const { files, before, restore, results, reading, instance } = grader;
+  const { files, before, ignored, restore, results, reading, instance } = grader;
   return {
     expectation: {
       rule,
@@ -86,7 +87,7 @@ function specOf({ grader }: Task): GraderSpec {
       ...(stages && { stages }),
       ...(instance && { instance }),
     },
-    ...{ apply, script, timeoutMs, files, before, restore, results },
+    ...{ apply, script, timeoutMs, files, before, ignored, restore, results },
     ...(reading && { reading }),
     ...(official && { officialRule: rule }),
   };

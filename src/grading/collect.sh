@@ -4,7 +4,8 @@
 #
 # Ignore rules and attributes come from the seal. What of them the agent made or changed leaves the view, and the sealed ones are marked skip-worktree, so
 # that git reads them from the index; afterwards the agent's versions enter the index as plain content. Files that set-up left untracked are no part of a
-# submission, and its own rules among them count.
+# submission, and its own rules among them count. With TAKE_IGNORED new
+# files that the rules leave out are part of it, as long as they are not too large together.
 #
 # Every process costs milliseconds. Where nothing is strange they are: find, git status, stat, git update-index, git diff.
 set -E -u -o pipefail
@@ -164,17 +165,34 @@ done
 
 # The agent's rules that those of the seal do not leave out.
 rules=()
-if [ "${#made[@]}" -gt 0 ]; then
+shunned=()
+if [ "${#made[@]}" -gt 0 ] && [ -z "$TAKE_IGNORED" ]; then
   printf './%s\0' "${made[@]}" | GIT_LITERAL_PATHSPECS=0 git check-ignore -z --stdin > "$desk-shunned" || [ $? = 1 ]
   mapfile -d '' -t shunned < "$desk-shunned"
-  next=0
-  for at in "${!made[@]}"; do
-    if [ "$next" -lt "${#shunned[@]}" ] && [ "${shunned[next]}" = "./${made[at]}" ]; then
-      next=$((next + 1)) ignored+=("${made[at]}")
-    else
-      rules+=("${modes[at]},${blobs[at]},${made[at]}")
-    fi
+fi
+next=0
+for at in "${!made[@]}"; do
+  if [ "$next" -lt "${#shunned[@]}" ] && [ "${shunned[next]}" = "./${made[at]}" ]; then
+    next=$((next + 1)) ignored+=("${made[at]}")
+  else
+    rules+=("${modes[at]},${blobs[at]},${made[at]}")
+  fi
+done
+# Half of what a patch may have, since packing can add to it.
+fit() {
+  local size sum=0 sizes
+  [ "$#" -le 10000 ] || return 1
+  printf '%s\0' "$@" | xargs -0 stat --printf='%s\n' -- > "$desk-sizes"
+  mapfile -t sizes < "$desk-sizes"
+  for size in "${sizes[@]}"; do sum=$((sum + size)); done
+  [ "$sum" -le "$((MAX_PATCH_BYTES / 2))" ]
+}
+if [ -n "$TAKE_IGNORED" ] && [ "${#ignored[@]}" -gt 0 ]; then
+  new=() rest=()
+  for path in "${ignored[@]}"; do
+    if [ "${path: -1}" != / ] && [ "${#path}" -lt 4096 ]; then new+=("$path"); else rest+=("$path"); fi
   done
+  if [ "${#new[@]}" -gt 0 ] && fit "${new[@]}"; then changed+=("${new[@]}") ignored=("${rest[@]}"); fi
 fi
 left_out+=("${ignored[@]:0:100}")
 removed+=("${dropped[@]}")

@@ -12,12 +12,14 @@ const LIMIT = 1024 * 1024;
 let root = "";
 let seal = "";
 let copy = "";
+let ignored = "";
 const pristine = (): string => join(root, "env/testbed");
 const tree = (): string => join(root, "view", pristine());
 const at = (path: string): string => join(tree(), path);
 
 beforeEach(async () => {
   copy = "";
+  ignored = "";
   root = await mkdtemp(join(tmpdir(), "sandlot-collect-"));
   await mkdir(join(pristine(), "docs"), { recursive: true });
   await writeFile(join(pristine(), "a.txt"), "one\ntwo\n");
@@ -53,7 +55,13 @@ async function collect(): Promise<Collected> {
   const env = {
     ...CONFIG_ENV,
     ...{ PATH: "/usr/bin:/bin", HOME: "/nonexistent", SEAL: seal },
-    ...{ INSIDE: pristine().slice(1), PRISTINE: pristine(), VIEW: join(root, "view"), COPY: copy },
+    ...{
+      INSIDE: pristine().slice(1),
+      PRISTINE: pristine(),
+      VIEW: join(root, "view"),
+      COPY: copy,
+      TAKE_IGNORED: ignored,
+    },
     ...{ MAX_PATCH_BYTES: String(LIMIT), MAX_CHANGED_BYTES: String(3 * LIMIT) },
   };
   const options = { cwd: "/", env, encoding: "buffer", maxBuffer: 64 * LIMIT } as const;
@@ -308,6 +316,33 @@ for chain in range(12):
   it("leaves large files aside that are ignored", async () => {
     await writeHole("core.log", 2 ** 40);
     expect(await collect()).toMatchObject({ code: 0, leftOut: ["core.log"], patch: Buffer.alloc(0) });
+  });
+
+  it("takes what is ignored where that is asked for, and leaves out what set-up made", async () => {
+    ignored = "yes";
+    await writeFile(at("result.log"), "done\n");
+    await mkdir(at("build/deep"), { recursive: true });
+    await writeFile(at("build/deep/out"), "built\n");
+    await writeFile(at("build/made-by-set-up"), "changed");
+    await mkdir(at("build/rules"));
+    await writeFile(at("build/rules/.gitignore"), "*\n");
+    const { code, patch, leftOut } = await collect();
+    expect({ code, leftOut }).toEqual({ code: 0, leftOut: [] });
+    expect(patch.toString().match(/^\+\+\+ .*$/gm)).toEqual([
+      "+++ b/build/deep/out",
+      "+++ b/build/rules/.gitignore",
+      "+++ b/result.log",
+    ]);
+  });
+
+  it.each([[LIMIT], [2 ** 40]])("leaves aside what is ignored where it has %i bytes more than fit", async (bytes) => {
+    ignored = "yes";
+    await writeFile(at("a.txt"), "changed\n");
+    await writeFile(at("result.log"), "done\n");
+    await writeHole("core.log", bytes);
+    const { code, patch, leftOut } = await collect();
+    expect({ code, leftOut }).toEqual({ code: 0, leftOut: ["core.log", "result.log"] });
+    expect(patch.toString()).toMatch(/^diff --git a\/a.txt b\/a.txt\n[^~]*\+changed\n$/);
   });
 
   it("leaves the tree as it is when that is asked for", async () => {

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { SandlotError } from "../errors.ts";
 import type { Bind, Limits, Sandbox } from "../sandbox/sandbox.ts";
-import { decodeUtf8 } from "../verdict/python-text.ts";
+import { decodeStrictly } from "../verdict/python-text.ts";
 import type { Source } from "./fresh.ts";
 import { placeFile, placeFiles } from "./hidden-files.ts";
 import { refuseHostKills } from "./host-pressure.ts";
@@ -33,7 +33,8 @@ export async function evidenceOf(
     return readWith(reading, inputs, options);
   }
   if (paths.length === 0) return { kind: "text", data: log };
-  const texts = results.map(({ path, data }) => [path, data === undefined ? null : decodeUtf8(data)]);
+  // What is not UTF-8 says nothing, which is not the same as no file.
+  const texts = results.map(({ path, data }) => [path, data === undefined ? null : (decodeStrictly(data) ?? "")]);
   return { kind: "text", data: Buffer.from(JSON.stringify(Object.fromEntries(texts))) };
 }
 

@@ -87,9 +87,14 @@ export class Grader {
   }
 
   /** Reads a work tree without disturbing its sandbox. Fault `sandbox` when the infrastructure failed. */
-  takeSubmission(sandbox: Sandbox, environment: Environment, signal: AbortSignal): Promise<Submission> {
+  takeSubmission(
+    { ignored = false }: Pick<GraderSpec, "ignored">,
+    sandbox: Sandbox,
+    environment: Environment,
+    signal: AbortSignal,
+  ): Promise<Submission> {
     const { backend, newId, limits } = this.#options;
-    return takeSubmission({ backend, source: this.#source, environment, sandbox, newId, limits, signal });
+    return takeSubmission({ backend, source: this.#source, environment, sandbox, ignored, newId, limits, signal });
   }
 
   /** `takeSubmission`, then `gradeSubmission`. */
@@ -97,7 +102,7 @@ export class Grader {
     const { sandbox, ...rest } = request;
     const started = performance.now();
     try {
-      const submission = await this.takeSubmission(sandbox, rest.environment, rest.signal);
+      const submission = await this.takeSubmission(rest.spec, sandbox, rest.environment, rest.signal);
       return await this.gradeSubmission({ ...rest, submission, submissionMs: performance.now() - started });
     } catch (error) {
       const submission = { patch: new Uint8Array(), leftOut: [] };

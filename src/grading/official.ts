@@ -44,6 +44,8 @@ interface Log {
 }
 
 export const MAX_LOG_BYTES = 64 * 1024 * 1024;
+/** Of a file that is judged as it is, and not by a program of the task. */
+export const MAX_RESULT_BYTES = 1024 * 1024;
 /** Where the harness puts the script. */
 const SCRIPT_FILE = "/eval.sh";
 const BEFORE_FILE = "/before.sh";
@@ -80,9 +82,10 @@ async function applyAndTest(sandbox: Sandbox, request: OfficialRequest, sandboxM
   const known = { ...gathered, oomKills, hostPressed: hostOomKills !== undefined, timings };
   const over = overLimit(result, timeoutMs);
   if (over !== undefined) return { kind: "over_limit", ...over, ...known, results: [] };
-  const read = await readResults(sandbox, spec.results ?? [], signal);
+  const maxBytes = spec.reading === undefined ? MAX_RESULT_BYTES : MAX_LOG_BYTES;
+  const read = await readResults(sandbox, spec.results ?? [], maxBytes, signal);
   if (read.tooLarge === undefined) return { kind: "complete", ...known, results: read.results };
-  const reason = `the tests wrote more than ${MAX_LOG_BYTES} bytes to ${read.tooLarge}`;
+  const reason = `the tests wrote more than ${maxBytes} bytes to ${read.tooLarge}`;
   return { kind: "over_limit", outcome: "TESTS_DID_NOT_FINISH", reason, ...known, results: [] };
 }
 
@@ -109,11 +112,11 @@ async function runBefore(sandbox: Sandbox, script: string, signal: AbortSignal):
 const BEFORE_TIMEOUT_MS = 300_000;
 
 /** `tooLarge`: the path of a file that is. */
-async function readResults(sandbox: Sandbox, paths: readonly string[], signal: AbortSignal) {
+async function readResults(sandbox: Sandbox, paths: readonly string[], maxBytes: number, signal: AbortSignal) {
   const results: { readonly path: string; readonly data?: Uint8Array }[] = [];
   for (const [index, path] of paths.entries()) {
-    const file = await sandbox.readFile(path, { callId: `result-${index}`, maxBytes: MAX_LOG_BYTES + 1, signal });
-    if (file.sizeBytes > MAX_LOG_BYTES) return { results, tooLarge: path };
+    const file = await sandbox.readFile(path, { callId: `result-${index}`, maxBytes: maxBytes + 1, signal });
+    if (file.sizeBytes > maxBytes) return { results, tooLarge: path };
     results.push(file.type === "file" ? { path, data: file.data } : { path });
   }
   return { results, tooLarge: undefined };

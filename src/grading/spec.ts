@@ -25,6 +25,8 @@ export interface GraderSpec {
   readonly files?: readonly HiddenFile[];
   /** A script run after that, still before the submission is applied. That it fails is the task's fault. */
   readonly before?: string;
+  /** Whether new files that git ignores are part of a submission; default false. */
+  readonly ignored?: boolean;
   /** Put back after the submission was applied. */
   readonly restore?: Restore;
   /** Absolute paths of files that the script writes: they are judged, as JSON by path, in place of the log. */

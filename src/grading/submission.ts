@@ -23,6 +23,8 @@ export interface SubmissionRequest {
   /** The agent's, alive or dead. */
   readonly sandbox: Sandbox;
   readonly newId: () => string;
+  /** Whether new files that git ignores are part of it; default false. */
+  readonly ignored?: boolean;
   /** Of the helper sandbox that reads the tree. */
   readonly limits: Limits;
   readonly signal: AbortSignal;
@@ -97,7 +99,7 @@ async function freezeIfAlive(sandbox: Sandbox): Promise<AsyncDisposable | undefi
 /** `copy`: without isolation a view is the agent's own folder, which must not change. */
 async function collect(
   helper: Sandbox,
-  { environment, signal }: SubmissionRequest,
+  { environment, ignored = false, signal }: SubmissionRequest,
   copy: "" | "copy",
 ): Promise<Submission> {
   const result = await helper.exec(["bash", "-c", collectProgram()], {
@@ -110,6 +112,7 @@ async function collect(
       VIEW: helper.locate(VIEW),
       COPY: copy && helper.locate(COPY),
       SEAL: environment.seal,
+      TAKE_IGNORED: ignored ? "yes" : "",
       MAX_PATCH_BYTES: String(MAX_PATCH_BYTES),
       MAX_CHANGED_BYTES: String(MAX_CHANGED_BYTES),
     },

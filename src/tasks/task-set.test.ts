@@ -107,6 +107,13 @@ describe("a file of another format", () => {
     expect((await read("list.json", `\n ${rows}`)).map(({ id }) => id)).toEqual(["own-1", "acme__tool-1"]);
     expect((await read("list.json.gz", gzipSync(rows))).map(({ id }) => id)).toEqual(["own-1", "acme__tool-1"]);
     expect((await read("lines.json", line(someTask()) + line(someRow()))).map(({ id }) => id)).toHaveLength(2);
+    const mark = "\ufeff";
+    expect(await read("marked.json", `${mark}${rows}`)).toHaveLength(2);
+    expect(await read("marked.jsonl", `${mark}${line(someTask())}\r\n${line(someRow())}`)).toHaveLength(2);
+    expect(await read("one.json", `${mark}${JSON.stringify(someTask(), undefined, 2)}`)).toHaveLength(1);
+    await expect(read("torn.json", '{\n  "id": "x",\n')).rejects.toThrow(
+      /torn.json: expected one JSON list in UTF-8, or one object/,
+    );
   });
 
   it("is Parquet, with the same tasks in it as the JSON of the same rows", async () => {
@@ -124,7 +131,7 @@ describe("a file of another format", () => {
       /bad.json\[1\]: \(row\): expected an object, got 7$/,
     );
     await expect(read("torn.json", '[{"id": 1}, {')).rejects.toThrow(
-      /torn.json: expected one JSON list in UTF-8, got /,
+      /torn.json: expected one JSON list in UTF-8, or one object, or one on each line, got /,
     );
   });
 

@@ -120,6 +120,8 @@ const GraderFields = z.strictObject({
   files: z.array(HiddenFile).default([]),
   /** Run there before the submission is applied. */
   before: z.string().default(""),
+  /** Whether new files that git ignores are part of a submission. */
+  ignored: z.boolean().default(false),
   /** Put back after it was applied. */
   restore: z
     .strictObject({ tracked: z.array(InnerPath).default([]), added: z.array(InnerPath).default([]) })

@@ -78,7 +78,8 @@ async function takeOnce(life: Life, gradeId: string, early?: Taken): Promise<Sub
 export async function take(life: Life): Promise<Taken> {
   if (!life.sandbox) throw new SandlotError("sandbox", "the sandbox was lost before its work tree could be read");
   const began = performance.now();
-  const submission = await life.judge.takeSubmission(life.sandbox, life.ledger.created.environment, life.ending);
+  const { task, sandbox, ledger, ending } = life;
+  const submission = await life.judge.takeSubmission(task, sandbox, ledger.created.environment, ending);
   return { submission, tookMs: performance.now() - began };
 }
 

@@ -19,7 +19,12 @@ export interface Submission {
 /** Grading, as a trajectory needs it. */
 export interface Judge {
   /** Freezes the sandbox, reads its work tree, lets it go on. Fault `sandbox` when the infrastructure failed. */
-  takeSubmission(sandbox: Sandbox, environment: Environment, signal: AbortSignal): Promise<Submission>;
+  takeSubmission(
+    task: Task | undefined,
+    sandbox: Sandbox,
+    environment: Environment,
+    signal: AbortSignal,
+  ): Promise<Submission>;
   /** What of a submission is more than the guardrails allow, in words; undefined: nothing. Undefined as a whole where there are none. */
   readonly excess: ((submission: Submission) => string | undefined) | undefined;
   /** Waits for a grading slot, then judges. Never throws for a reason that a Grade can carry; an abort gives CANCELLED. */

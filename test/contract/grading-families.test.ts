@@ -205,6 +205,17 @@ describe.skipIf(!runnable)("grading as each family does", () => {
       expect(await grade(verifying("kill -9 $$"), patch())).toMatchObject(VALID_ZERO);
     });
 
+    it("is not believed in what is not UTF-8, or too large, and the server goes on", async () => {
+      const json = "/logs/verifier/reward.json";
+      const spoilt = (what: string) => verifying(`${write("1")}; if test -e broken; then ${what}; fi`);
+      const bytes = await grade(spoilt(`printf '{"reward": 1, "x": "\\xff"}' > ${json}`), patch());
+      expect(bytes).toMatchObject({ ...VALID_ZERO, reason: "reward.json is no object" });
+      const huge = `head -c 62000000 /dev/zero | tr '\\0' '\\001' > ${json}; cp ${json} ${REWARD}`;
+      const reason = `the tests wrote more than 1048576 bytes to ${json}`;
+      expect(await grade(spoilt(huge), patch())).toMatchObject({ ...VALID_ZERO, reason });
+      expect(await grade(spoilt(`truncate -s 1G ${json}`), patch())).toMatchObject({ ...VALID_ZERO, reason });
+    });
+
     it("cannot be spoken for by a submission that is not run", async () => {
       const early = patchOf(`mkdir -p logs/verifier; echo 1 > logs/verifier/reward.txt`);
       expect(await grade(verifying(write("0")), early)).toMatchObject({ ...VALID_ZERO, outcome: "UNRESOLVED" });

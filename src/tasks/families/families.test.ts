@@ -256,6 +256,24 @@ describe("a row of SWE-bench-Live", () => {
 });
 
 describe("a row of SWE-bench Pro", () => {
+  it.each([
+    ["acme/Tool", "instance_acme__Tool-1a2b-vnan", "acme.tool-acme__Tool-1a2b"],
+    ["acme/Tool", `instance_acme__Tool-${"1".repeat(115)}-v1`, `acme.tool-acme__Tool-${"1".repeat(107)}`],
+    [
+      "element-hq/element-web",
+      "instance_element-hq__element-web-1a-vnan",
+      "element-hq.element-element-hq__element-web-1a",
+    ],
+    [
+      "element-hq/element-web",
+      "instance_element-hq__element-web-ec0f940ef0e8e3b61078f145f34dc40d1938e6c5-vnan",
+      "element-hq.element-web-element-hq__element-web-ec0f940ef0e8e3b61078f145f34dc40d1938e6c5-vnan",
+    ],
+  ])("of %s with the id %s has an image whatever its columns say", (repo, instance_id, tag) => {
+    const row = read("swe-bench-pro", { repo, instance_id: instance_id.slice(0, 128), dockerhub_tag: null });
+    expect(row.environment.rootfs).toMatchObject({ ref: `jefzda/sweap-images:${tag}` });
+  });
+
   it("is run by its entry script; its tests come out of its patch, or without one by the last line of its commands", () => {
     const fromPatch = linesOf(read("swe-bench-pro", {}, { harness: "/pro" }).grader.script);
     expect(fromPatch).toContain("git apply -v - <<'EOF_OF_TESTS'");

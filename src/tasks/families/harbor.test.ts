@@ -27,6 +27,7 @@ describe("a task of Harbor", () => {
       ...{ rule: "harbor@1.3", parser: "reward", apply: "plain", timeoutMs: 12_500, failToPass: [], official: true },
       files: [{ path: "/tests", from: "/tasks/count/tests" }],
       results: ["/logs/verifier/reward.json", "/logs/verifier/reward.txt"],
+      ignored: true,
     });
     expect(task.grader.script.split("\n")).toEqual([
       ...["#!/bin/bash", "rm -rf /logs/verifier", "mkdir -p /logs/verifier /logs/agent /logs/artifacts"],
@@ -51,6 +52,9 @@ describe("a task of Harbor", () => {
     const verifier = { environment_mode: "separate", environment: { docker_image: "acme/verify:1" } };
     expect(read({ verifier }).grader.environment).toMatchObject({ rootfs: { type: "image", ref: "acme/verify:1" } });
     expect(needs({ verifier })).toEqual(["isolation", "images"]);
+    const env = { MODE: "strict", LEVEL: `\${LEVEL:-2}` };
+    const own = read({ verifier: { environment: { docker_image: "acme/verify:1", env } } });
+    expect(own.grader.environment?.env).toEqual({ MODE: "strict", LEVEL: "2" });
   });
 
   it.each<[string[], object]>([

@@ -99,7 +99,8 @@ function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
       apply: "plain",
       parser: "reward",
       script: script(row),
-      ...(own && { environment: imageOf(own.docker_image, join(row.folder, "tests"), row.id, own.workdir ?? workdir) }),
+      ignored: true,
+      ...(own && { environment: verifierOf(own, row, workdir) }),
       files: [{ path: "/tests", from: join(row.folder, "tests") }],
       results: [REWARD_JSON, REWARD_TEXT],
       timeoutMs: Math.max(1000, Math.round(row.verifier.timeout_sec * 1000)),
@@ -124,6 +125,11 @@ function environmentOf(row: Row, workdir: string): z.input<typeof Task>["environ
     env,
     history: "past",
   };
+}
+
+function verifierOf(own: z.infer<typeof Environment>, { folder, id }: Row, workdir: string) {
+  const image = imageOf(own.docker_image, join(folder, "tests"), id, own.workdir ?? workdir);
+  return { ...image, env: resolved(own.env) };
 }
 
 function imageOf(name: string | null | undefined, context: string, id: string, workdir: string) {

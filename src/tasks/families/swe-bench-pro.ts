@@ -53,7 +53,7 @@ type Row = z.infer<typeof Row>;
 const TIMEOUT_MS = 3_600_000;
 
 function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
-  const image = `jefzda/sweap-images:${row.dockerhub_tag || row.instance_id}`;
+  const image = `jefzda/sweap-images:${row.dockerhub_tag || tagOf(row)}`;
   const place = { repo: row.repo, baseCommit: row.base_commit, workdir: "/app", history: "past", image } as const;
   const { environment, needs } = placeOf(row, place, origin);
   const scripts = scriptsOf(row, origin);
@@ -83,6 +83,17 @@ function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
     },
     oracle: { patch: row.patch ?? "", testPatch: row.test_patch ?? "" },
   };
+}
+
+/** `helper_code/image_uri.py`; one image has a name of its own. */
+function tagOf({ instance_id, repo }: Row): string {
+  const own = instance_id === "instance_element-hq__element-web-ec0f940ef0e8e3b61078f145f34dc40d1938e6c5-vnan";
+  const name = repo.toLowerCase().replace("/", ".");
+  const id = instance_id.replaceAll("instance_", "");
+  const tag = own
+    ? `${name}-${id}`
+    : `${name.replace(/^(element-hq\.element)-web$/, "$1")}-${id.replace(/-vnan$/, "")}`;
+  return tag.slice(0, 128);
 }
 
 /** `create_problem_statement`. */

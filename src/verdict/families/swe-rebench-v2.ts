@@ -7,7 +7,8 @@ import type { Expectation, Verdict } from "../verdict.ts";
 import { JSON_PARSERS } from "./json-statuses.ts";
 import { pytestV2 } from "./pytest-v2.ts";
 
-/** The rule of SWE-rebench V2: `scripts/eval.py` at c71902a. The whole log is read; every expected test must have passed, times in names aside. */
+/** The rule of SWE-rebench V2: `scripts/eval.py` at c71902a. The whole log is read; every expected test must have passed, times in names aside. There it
+ * wants no other test to pass; here, as in the copies of that code that trainers use, others may: a submission can bring tests. */
 export function judgeSweRebenchV2(log: string, expectation: Expectation, parse: Parser): Verdict {
   try {
     const statuses = new Map(
