@@ -112,6 +112,13 @@ const Backend = z.discriminatedUnion("type", [
     templates: z.enum(["build", "tool", "named"]).default("build"),
     tool: z.string().default(""),
     registry_type: z.string().default("personal"),
+    /** Images that no registry needs to have, by name: templates are built from a Dockerfile. */
+    recipes: z
+      .record(
+        z.string(),
+        z.strictObject({ dockerfile: z.string().min(1), args: z.record(z.string(), z.string()).default({}) }),
+      )
+      .default({}),
     template_cpu: Count.default(2),
     template_memory_mib: z.int().min(512).multipleOf(2).default(4_096),
     host_image: z.string().default(""),

@@ -2,6 +2,7 @@ import { availableParallelism, homedir } from "node:os";
 import { join } from "node:path";
 import type { BackendConfig, Config } from "../config.ts";
 import type { E2bOptions } from "../sandbox/e2b/open.ts";
+import { filledIn } from "../sandbox/e2b/recipe.ts";
 import { WAITS } from "../sandbox/e2b/waits.ts";
 import type { CommonOptions } from "../sandbox/options.ts";
 import { readKeyFile } from "./input.ts";
@@ -27,7 +28,10 @@ export function e2bOptions(
     apiVersion: config.api_version,
     maxSandboxes: config.max_sandboxes,
     createsPerSecond: config.creates_per_s,
-    templates: { kind, tool, registryType: registry_type, cpu: template_cpu, memoryMiB: template_memory_mib },
+    templates: {
+      ...{ kind, tool, registryType: registry_type, cpu: template_cpu, memoryMiB: template_memory_mib },
+      recipes: recipesOf(config),
+    },
     waits: WAITS,
     lockDir: join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "sandlot/e2b-builds"),
     hostPath,
@@ -36,6 +40,14 @@ export function e2bOptions(
     pricePerCpuS: config.usd_per_cpu_s,
     pricePerGibS: config.usd_per_gib_s,
   };
+}
+
+function recipesOf({ recipes }: E2bConfig): ReadonlyMap<string, string> {
+  const read = ([name, { dockerfile: path, args }]: [string, E2bConfig["recipes"][string]]): [string, string] => {
+    const text = readKeyFile(`backend.recipes.${name}.dockerfile`, path).toString();
+    return [name, filledIn({ path, text, args })];
+  };
+  return new Map(Object.entries(recipes).map(read));
 }
 
 /** How much is done at once. */

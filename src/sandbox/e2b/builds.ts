@@ -8,6 +8,8 @@ import { type Control, isAbsent, ServiceError, unlessGone } from "./control.ts";
 export interface BuildWish {
   readonly name: string;
   readonly image: string;
+  /** What makes the image; undefined: a registry has it. */
+  readonly dockerfile: string | undefined;
   readonly cpu: number;
   readonly memoryMiB: number;
 }
@@ -58,7 +60,9 @@ export class Builds {
     if (build === undefined) return await this.#pause(watch.signal);
     const { templateID, buildID } = build;
     const at = `builds/${encodeURIComponent(buildID)}`;
-    const recipe: unknown = JSON.parse(await Template.toJSON(Template().fromImage(wish.image).setUser("root"), false));
+    const { image, dockerfile } = wish;
+    const template = dockerfile === undefined ? Template().fromImage(image) : Template().fromDockerfile(dockerfile);
+    const recipe: unknown = JSON.parse(await Template.toJSON(template.setUser("root"), false));
     // An answer that was lost is one to a build that has begun: how it stands is asked below.
     await this.#control
       .ask("POST", `/v2/templates/${encodeURIComponent(templateID)}/${at}`, { body: recipe })

@@ -12,6 +12,8 @@ test("a template's name is readable, and two images or sizes never share one", (
     templateName("A/b:1", SIZE),
     templateName("a/b:1", { ...SIZE, cpu: 4 }),
     templateName("a/b:1", { ...SIZE, memoryMiB: 2_048 }),
+    templateName("a/b:1", { ...SIZE, dockerfile: "FROM a" }),
+    templateName("a/b:1", { ...SIZE, dockerfile: "FROM b" }),
     templateName(`a/b@sha256:${"0".repeat(64)}`, SIZE),
     templateName(`a/b@sha256:${"1".repeat(64)}`, SIZE),
   ];

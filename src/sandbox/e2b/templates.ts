@@ -20,6 +20,8 @@ export interface TemplateOptions {
   readonly registryType: string;
   readonly cpu: number;
   readonly memoryMiB: number;
+  /** With `build`: images that no registry needs to have, by name; each a Dockerfile as `filledIn` gives it. */
+  readonly recipes: ReadonlyMap<string, string>;
 }
 
 /** What a sandbox is asked for with. */
@@ -81,14 +83,15 @@ export class Templates {
       const custom = { image: ref, imageRegistryType: registryType, resources };
       return { templateId: tool, metadata: { "x-custom-config": JSON.stringify(custom) } };
     }
-    const name = templateName(ref, this.#options);
+    const name = templateName(ref, { ...this.#options, dockerfile: this.#options.recipes.get(ref) });
     const templateId = (await this.#builds.ready(name, watch)) ?? (await this.#build(ref, name, watch));
     return { templateId, metadata: {} };
   }
 
   /** One server of this host at a time; of several hosts those that come second wait for the first one's, which the service tells by its name. */
   async #build(ref: string, name: string, watch: ImageWatch): Promise<string> {
-    const { cpu, memoryMiB, hostPath, lockDir } = this.#options;
+    const { cpu, memoryMiB, hostPath, lockDir, recipes } = this.#options;
+    const wish = { name, image: ref, dockerfile: recipes.get(ref), cpu, memoryMiB };
     await mkdir(lockDir, { recursive: true, mode: 0o700 });
     const path = join(lockDir, `${name}.lock`);
     await using _lock = await lockFile({ path, mode: "exclusive", wait: true, signal: watch.signal, hostPath });
@@ -96,7 +99,7 @@ export class Templates {
       const there = await this.#builds.ready(name, watch);
       if (there !== undefined) return there;
       watch.report({ message: `building the template ${name} from ${ref}` });
-      const built = await this.#builds.build({ name, image: ref, cpu, memoryMiB }, watch).catch((error: unknown) => {
+      const built = await this.#builds.build(wish, watch).catch((error: unknown) => {
         watch.signal.throwIfAborted();
         if (!(error instanceof ServiceError)) throw error;
         throw new SandlotError("sandbox", `no template could be built from the image ${ref}: ${error.message}`, {
@@ -110,7 +113,14 @@ export class Templates {
 }
 
 /** Readable in front, unmistakable behind: the service takes lower-case letters, digits, dashes and underscores. */
-export function templateName(ref: string, { cpu, memoryMiB }: Pick<TemplateOptions, "cpu" | "memoryMiB">): string {
+export function templateName(
+  ref: string,
+  {
+    cpu,
+    memoryMiB,
+    dockerfile,
+  }: Pick<TemplateOptions, "cpu" | "memoryMiB"> & { readonly dockerfile?: string | undefined },
+): string {
   const slug = ref
     .toLowerCase()
     .replace(/@sha256:[0-9a-f]+$/, "")
@@ -118,7 +128,8 @@ export function templateName(ref: string, { cpu, memoryMiB }: Pick<TemplateOptio
     .replace(/^-|-$/g, "")
     .slice(-40)
     .replace(/^-/, "");
-  const hash = createHash("sha256").update(JSON.stringify([ref, cpu, memoryMiB, RECIPE]));
+  const own = dockerfile === undefined ? [] : [dockerfile];
+  const hash = createHash("sha256").update(JSON.stringify([ref, cpu, memoryMiB, RECIPE, ...own]));
   return `sandlot-${slug}-${hash.digest("hex").slice(0, 16)}`;
 }
 
