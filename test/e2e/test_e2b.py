@@ -59,6 +59,27 @@ def test_a_bare_sandbox_is_a_machine_of_the_template_of_its_image(service: E2bSe
     asyncio.run(work())
 
 
+def test_an_image_that_has_a_recipe_is_built_by_the_service_and_another_recipe_is_another_template(service: E2bServer, lent: Server) -> None:
+    recipe = lent.folder / "lite.Dockerfile"
+
+    def serve(word: str) -> None:
+        recipe.write_text(f'# Tools.\nARG BASE=none:1\nFROM ${{BASE}}\nENV KIND=lite\nRUN mkdir /opt/lite \\\n  && echo "{word} $KIND" > /opt/lite/word\nWORKDIR /opt/lite\n')
+        recipes = {"acme/lite:1": {"dockerfile": str(recipe), "args": {"BASE": "host:latest"}}}
+        lent.config = service.config(recipes=recipes) + "sandbox_service: { enabled: true }\n"
+        assert lent.stop() == 0
+        lent.start(environment=service.environment)
+
+    async def word() -> bytes:
+        async with sandlot.connect(lent.address) as client, client.sandbox(image="acme/lite:1", workdir="/opt/lite", labels=LABELS) as sandbox:
+            return (await sandbox.exec("cat word")).stdout
+
+    before = len(service.ask("builds"))
+    for said, builds in (("first", 1), ("first", 1), ("second", 2)):
+        serve(said)
+        assert asyncio.run(word()) == f"{said} lite\n".encode()
+        assert len([name for name in service.ask("builds")[before:] if "acme-lite" in name]) == builds
+
+
 def test_a_server_that_is_killed_finds_its_machines_and_goes_on(service: E2bServer, lent: Server) -> None:
     async def rollout() -> sandlot.Grade:
         async with sandlot.connect(lent.address, patience=60) as client, client.trajectory(TASK, attempt_id="attempt", labels=LABELS) as t:
