@@ -24,6 +24,8 @@ export interface Fence {
 
 /** An early call waits so long for its predecessor. */
 const EARLY_MS = 60_000;
+/** So much of its caller's time is left then, or half of it. */
+const ANSWER_MS = 2_000;
 
 export interface CallsParts {
   /** The digest of a key that the ledger has. */
@@ -67,7 +69,9 @@ export class Calls {
     prepare: () => () => Promise<T>,
   ): Promise<T> {
     return this.#attach(async () => {
-      const until = Math.min(performance.now() + EARLY_MS, waiting.deadline - 100);
+      const now = performance.now();
+      // What it is told then has time to reach its caller.
+      const until = Math.min(now + EARLY_MS, waiting.deadline - Math.min(ANSWER_MS, (waiting.deadline - now) / 2));
       for (;;) {
         const running = this.#known<T>(about);
         if (running) return waitFor(running, waiting);

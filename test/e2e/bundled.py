@@ -37,7 +37,7 @@ def applied(patch: str) -> str:
     return f"printf %s {shlex.quote(patch)} | git apply -"
 
 
-def task_file(folder: Path, task_id: str = "own-task", delay_s: float = 0, **changes: Any) -> Path:
+def task_file(folder: Path, task_id: str = "own-task", delay_s: float | str = 0, **changes: Any) -> Path:
     """
     A file with one task on a small repository made in `folder`: `double(2)` gives 5. Its tests take `delay_s` longer
     than they must. `changes`: fields of the task, those of `agent`, `environment` and `grader` put over the others.

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from backends import ISOLATED, NEEDS_ROOT, leave_out
 from bundled import task_file
 from sandlot.testing import FakeServer, FakeTask
-from server import Server
+from server import NAP, Server
 
 PROCESS = "backend: { type: process, commands_run_unprotected_on_this_host: true }\n"
 SMALL_POOL = "pools: { default: {}, two: { slots: 2, queue: 2 } }\ngrading: { slots: 8 }\n"
@@ -50,15 +50,15 @@ def own() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Server]:
-    """A running server with a small pool and the task "slow", whose tests take some seconds: long enough to meet a trajectory while it is graded."""
+    """A running server with a small pool and the task "slow", whose tests go on when `wake` says so: to meet a trajectory while it is graded."""
     with _folder() as folder:
         server = Server(folder, config=base_config() + SMALL_POOL)
-        server.tasks.append(task_file(folder, "slow", delay_s=3))
+        server.tasks.append(task_file(folder, "slow", delay_s=NAP, grader={"timeoutMs": 600_000}))
         yield server.start()
         _end_all(server)
 
 
-FAKE_TASKS = [FakeTask("py-interval-merge"), FakeTask("js-glob-match"), FakeTask("slow", grade_s=1.5)]
+FAKE_TASKS = [FakeTask("py-interval-merge"), FakeTask("js-glob-match"), FakeTask("slow", grade_s=4)]
 
 
 @pytest.fixture(scope="session", params=["server", "fake"])

@@ -25,7 +25,7 @@ async def main(address: str, number: int, count: int) -> dict[str, object]:
             result = await t.bash("echo $((6 * 7))")
             return f"{result.kind} {result.text.strip()}"
 
-    async with sandlot.connect(address, create_deadline=300) as client:
+    async with sandlot.connect(address, create_deadline=900) as client:
         answers = await asyncio.gather(*(one(index) for index in range(count)), return_exceptions=True)
     words = [answer if isinstance(answer, str) else f"{type(answer).__name__}: {answer}" for answer in answers]
     return {"answers": {word: words.count(word) for word in set(words)}, "slowest_s": round(slowest, 1)}

@@ -45,7 +45,7 @@ class E2bServer:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=300)
 
     def _say(self, message: dict[str, object]) -> Any:
         assert self._process.stdin is not None

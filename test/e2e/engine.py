@@ -12,7 +12,7 @@ from pathlib import Path
 from server import ROOT
 
 IMAGE = "sandlot-host"
-START_S = 60.0
+START_S = 180.0
 # What the image shows of this host, read-only.
 SHOWN = ["/usr", "/etc", str(ROOT)]
 
@@ -44,7 +44,7 @@ class Engine:
             time.sleep(0.1)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["docker", "-H", self.host, *arguments], capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(["docker", "-H", self.host, *arguments], capture_output=True, text=True, check=False, timeout=600)
 
     def make_image(self) -> None:
         skeleton = self.folder / "skeleton"
@@ -73,7 +73,7 @@ class Engine:
         for container in self.run("ps", "--all", "--quiet").stdout.split():
             self.run("rm", "--force", "--volumes", container)
         self._process.terminate()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=300)
         for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):  # the network namespace of containers without one
             if line.split()[4].startswith(f"{self.folder}/"):
                 subprocess.run(["umount", line.split()[4]], check=True)

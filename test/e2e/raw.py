@@ -34,7 +34,7 @@ async def refused(call: Awaitable[Any]) -> sandlot.SandlotError:
     return from_rpc(caught.value)
 
 
-async def create(service: Any, attempt: str, timeout: float = 60, **facts: Any) -> trajectory_pb2.Trajectory:
+async def create(service: Any, attempt: str, timeout: float = 300, **facts: Any) -> trajectory_pb2.Trajectory:
     return await service.Create(pb.CreateRequest(attempt_id=attempt, **{"task_id": TASK, **facts}), timeout=timeout)
 
 
@@ -48,7 +48,7 @@ def turn(trajectory_id: str, call_id: str, *commands: str, **facts: Any) -> pb.S
 
 
 async def release(service: Any, *ids: str, **facts: Any) -> pb.ReleaseResponse:
-    return await service.Release(pb.ReleaseRequest(trajectory_ids=ids, **facts), timeout=60)
+    return await service.Release(pb.ReleaseRequest(trajectory_ids=ids, **facts), timeout=300)
 
 
 def word(enum: Any, number: int) -> str:

@@ -20,8 +20,8 @@ from server import Server
 PROCESS = "backend: { type: process, commands_run_unprotected_on_this_host: true }\n"
 LABELS = {"program": "reward-regression"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-CASE_S = 120.0
-ALL_S = 240.0
+CASE_S = 600.0
+ALL_S = 1200.0
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def test_creates_at_once_from_8_processes_are_all_served(own: Server, isolated: 
     clients = [subprocess.Popen([sys.executable, str(MANY), own.address, str(number), str(each)], stdout=subprocess.PIPE, text=True) for number in range(8)]
     while any(client.poll() is None for client in clients):
         highest = max(highest, memory_mib(own))
-        assert time.monotonic() - begun < 240
+        assert time.monotonic() - begun < 900
         time.sleep(0.1)
     reports = [json.loads(client.communicate()[0]) for client in clients]
     assert [report["answers"] for report in reports] == [{"OK 42": each}] * 8
@@ -66,7 +66,7 @@ def test_a_full_line_is_told_when_to_come_back_and_who_comes_back_is_served(slow
             assert error.retry_after and 0.3 <= error.retry_after <= 60
             patient = asyncio.create_task(client.trajectory("slow", pool="two").open())
             with pytest.raises(sandlot.BusyError):
-                await client.trajectory("slow", pool="two", create_deadline=1).open()
+                await client.trajectory("slow", pool="two", create_deadline=3).open()
             assert (await client.trajectory("slow").open()).summary.pool == "default", "another pool has room"
             for holder in holders:
                 await holder.release()
@@ -104,5 +104,5 @@ def test_a_group_is_admitted_whole_or_waits_whole(anyone_slow: Serving) -> None:
 
 
 async def pool(service: Any) -> tuple[int, int]:
-    two = (await service.GetServerInfo(pb.GetServerInfoRequest(), timeout=10)).pools["two"]
+    two = (await service.GetServerInfo(pb.GetServerInfoRequest(), timeout=60)).pools["two"]
     return two.used, two.queued

@@ -89,7 +89,7 @@ def test_parallel_calls_with_fences_run_in_their_order_however_they_arrive(anyon
         assert (await service.Execute(bash(name, "look", "cat /tmp/order"))).text == "1\n2\n3\n4\n"
         late = await refused(service.Execute(bash(name, "late", "true", step=2)))
         assert late.fault == "out_of_order" and "6" in str(late)
-        early = await refused(service.Execute(bash(name, "early", "true", step=9), timeout=0.7))
+        early = await refused(service.Execute(bash(name, "early", "true", step=9), timeout=5))
         assert early.fault == "out_of_order", "before the deadline of its caller"
         assert (await service.Execute(bash(name, "c2", "echo 2 >> /tmp/order; sleep 0.05", step=2))).replayed
         turns = await asyncio.gather(*(service.Step(turn(name, f"t{n}", f"echo turn {n} >> /tmp/order", turn=n)) for n in (3, 1, 2)))
@@ -137,7 +137,7 @@ def test_past_the_wall_time_nothing_runs_and_a_running_command_ends_with_it(anyo
         grade = await service.Grade(pb.GradeRequest(trajectory_id=name, finalize=True))
         assert (grade.submitted, grade.reward, word(grade_pb2.Outcome, grade.outcome)) == (False, 0.0, "EMPTY_PATCH")
 
-    play(anyone, scene, limits=trajectory_pb2.Limits(wall_ms=1500))
+    play(anyone, scene, limits=trajectory_pb2.Limits(wall_ms=5000))
 
 
 def test_a_result_says_what_time_limit_its_command_had(anyone: Serving) -> None:
@@ -159,18 +159,20 @@ def test_a_result_says_what_time_limit_its_command_had(anyone: Serving) -> None:
 def test_what_is_left_of_the_wall_time_bounds_a_command(anyone: Serving) -> None:
     async def scene(service: Any, name: str) -> None:
         result = await service.Execute(bash(name, "a", "true"))
-        assert 1000 <= result.timeout_ms <= 20_000
+        assert 1000 <= result.timeout_ms <= 100_000
 
-    play(anyone, scene, limits=trajectory_pb2.Limits(wall_ms=20_000))
+    play(anyone, scene, limits=trajectory_pb2.Limits(wall_ms=100_000))
 
 
 def test_interrupt_ends_the_command_that_was_meant_and_the_trajectory_goes_on(shared: Server) -> None:
     async def scene(service: Any, name: str) -> None:
-        running = service.Execute(bash(name, "a", "cd /tmp; (sleep 1000 &) ; echo begun; sleep 1000"))
-        queued = service.Execute(bash(name, "b", "pwd; pgrep -c sleep"))
-        async with asyncio.timeout(20):
+        running = service.Execute(bash(name, "a", "cd /tmp; (sleep 1000 &) ; echo begun; sleep 1000", step=1))
+        queued = service.Execute(bash(name, "b", "pwd; pgrep -c sleep", step=2))
+        async with asyncio.timeout(120):
+            while (await service.GetTrajectory(pb.GetTrajectoryRequest(trajectory_id=name))).last_step == 0:
+                await asyncio.sleep(0.05)
+            await service.Interrupt(pb.InterruptRequest(trajectory_id=name, call_id="b"))
             while not running.done():
-                await service.Interrupt(pb.InterruptRequest(trajectory_id=name, call_id="b"))
                 await service.Interrupt(pb.InterruptRequest(trajectory_id=name, call_id="a"))
                 await asyncio.sleep(0.05)
         result = await running

@@ -42,7 +42,7 @@ def restarted_when_dead(server: Server, crash_at: str = "") -> Iterator[list[int
 
 async def rollout(address: str) -> dict[str, object]:
     """A short rollout that shows whether a step ran twice, and whether files, folder and variables are the same."""
-    async with sandlot.connect(address, patience=60) as client, client.trajectory(TASK, attempt_id="attempt", labels={"run_id": "crash"}) as t:
+    async with sandlot.connect(address, patience=300) as client, client.trajectory(TASK, attempt_id="attempt", labels={"run_id": "crash"}) as t:
         first = await t.bash("mkdir -p /tmp/a && cd /tmp/a && export COLOUR='two words' && echo x >> n")
         second = await t.bash('echo "$COLOUR $PWD"; sleep 0.2; echo x >> n; wc -l < n', step=2)
         await t.execute("str_replace_editor", {"command": "create", "path": "/tmp/a/f", "file_text": "one\n"})

@@ -43,7 +43,7 @@ def shown(port: int) -> list[str]:
 
 def docker_run(engine: Engine, state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "DOCKER": f"docker -H {engine.host}", "VOLUME": str(state)}
-    return subprocess.run([ROOT / "deploy/docker-run", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run([ROOT / "deploy/docker-run", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_a_trajectory_outlives_the_container_that_its_server_was_in(engine: Engine) -> None:
@@ -53,7 +53,7 @@ def test_a_trajectory_outlives_the_container_that_its_server_was_in(engine: Engi
     async def play() -> None:
         first = docker_run(engine, server.state, *serve)
         assert first.returncode == 0, first.stderr
-        async with sandlot.connect(server.address, patience=60) as client, client.trajectory(TASK, limits={"memory_mib": 128}) as t:
+        async with sandlot.connect(server.address, patience=300) as client, client.trajectory(TASK, limits={"memory_mib": 128}) as t:
             assert (await t.bash("echo kept > /tmp/x; sleep 1000 & echo $!")).exit_code == 0
             assert t.limits.enforced["memory_mib"] == "HARD"
             assert engine.run("rm", "--force", first.stdout.strip()).returncode == 0
@@ -61,7 +61,7 @@ def test_a_trajectory_outlives_the_container_that_its_server_was_in(engine: Engi
             assert second.returncode == 0, second.stderr
             assert (await t.bash("cat /tmp/x; pgrep -c sleep")).text == "kept\n1\n"
             assert (await t.submit()).outcome == "EMPTY_PATCH"
-        assert engine.run("stop", "--time", "30", second.stdout.strip()).returncode == 0
+        assert engine.run("stop", "--time", "120", second.stdout.strip()).returncode == 0
 
     asyncio.run(play())
     left = {what: found for what, found in server.leftovers().items() if found}

@@ -40,7 +40,7 @@ def lent(service: E2bServer, tmp_path: Path) -> Iterator[Server]:
 
 
 async def release_all(address: str) -> None:
-    async with sandlot.connect(address, patience=60) as client:
+    async with sandlot.connect(address, patience=300) as client:
         await client.release(labels=LABELS)
 
 
@@ -82,7 +82,7 @@ def test_an_image_that_has_a_recipe_is_built_by_the_service_and_another_recipe_i
 
 def test_a_server_that_is_killed_finds_its_machines_and_goes_on(service: E2bServer, lent: Server) -> None:
     async def rollout() -> sandlot.Grade:
-        async with sandlot.connect(lent.address, patience=60) as client, client.trajectory(TASK, attempt_id="attempt", labels=LABELS) as t:
+        async with sandlot.connect(lent.address, patience=300) as client, client.trajectory(TASK, attempt_id="attempt", labels=LABELS) as t:
             home = (await t.bash("pwd")).text.strip()
             await t.bash("export COLOUR=green; cd /tmp; echo kept > file")
             lent.kill()
@@ -103,7 +103,7 @@ def test_a_server_that_is_killed_finds_its_machines_and_goes_on(service: E2bServ
 
 def test_a_service_that_refuses_loses_answers_and_cuts_streams_changes_no_reward(service: E2bServer, lent: Server) -> None:
     async def play_one() -> sandlot.Grade:
-        async with sandlot.connect(lent.address, patience=60) as client, client.trajectory(TASK, labels=LABELS) as t:
+        async with sandlot.connect(lent.address, patience=300) as client, client.trajectory(TASK, labels=LABELS) as t:
             await t.bash("echo x >> /tmp/once")
             service.fault(r"SendInput$", cut="after")
             service.fault(r"Process/Connect$", cutAfterBytes=600, times=2)
@@ -124,7 +124,7 @@ def test_a_group_prepares_once(service: E2bServer, lent: Server) -> None:
     before = len(service.ask("builds"))
 
     async def play() -> str:
-        async with sandlot.connect(lent.address, patience=60) as client, client.trajectory(TASK, labels=LABELS) as t:
+        async with sandlot.connect(lent.address, patience=300) as client, client.trajectory(TASK, labels=LABELS) as t:
             return (await t.bash("pwd")).text
 
     async def group() -> list[str]:

@@ -20,8 +20,9 @@ MIB = 1 << 20
 # A little less than a log may have, the trace of the script counted; and more than it may have.
 FLOODS = {"as long as a log may be": 64 * MIB - 4096, "longer": 65 * MIB}
 PARSERS = ["parse_log_sympy", "parse_log_pytest_v2", "parse_log_googletest"]
-# The worst wait of a neighbour that is allowed: on a busy machine of two cores, far below what a blocked server shows.
-WORST_MS = 1500
+# Waits of a neighbour that are allowed on any machine, far below the hours that a blocked server shows: of one step, and of most of them.
+WORST_MS = 15_000
+MOST_MS = 500
 TIMES = 3
 
 SCRIPT = """cd /testbed
@@ -48,14 +49,17 @@ def test_a_flood_of_underscores_is_a_0_and_holds_nobody_up(flooded: Server, pars
     async def play() -> list[sandlot.Grade]:
         async with sandlot.connect(flooded.address) as client, neighbour(client) as took:
             await client.grade_patch(parser, patch("echo nothing"))
-            await asyncio.sleep(2)
+            async with asyncio.timeout(300):
+                while len(took) < 20:
+                    await asyncio.sleep(0.05)
             before = list(took)
             flood = patch(f"head -c {FLOODS[size]} /dev/zero | tr '\\\\0' _")
             grades = await asyncio.gather(*(client.grade_patch(parser, flood) for _ in range(TIMES)))
             during = took[len(before) :]
             with capsys.disabled():
                 print(f"  {parser}, {size}: a step of a neighbour took {told(before)} before, {told(during)} while {TIMES} were graded")
-            assert during and max(during) < WORST_MS
+            assert max(during) < WORST_MS
+            assert statistics.median(during) < max(MOST_MS, 10 * statistics.median(before))
             return grades
 
     for grade in asyncio.run(play()):
@@ -63,8 +67,8 @@ def test_a_flood_of_underscores_is_a_0_and_holds_nobody_up(flooded: Server, pars
 
 
 def told(took: list[float]) -> str:
-    cuts = statistics.quantiles(took, n=100)
-    return f"p50 {cuts[49]:.0f} p99 {cuts[98]:.0f} worst {max(took):.0f} ms (n={len(took)})"
+    assert took, "not one step in all that time"
+    return f"p50 {statistics.median(took):.0f} worst {max(took):.0f} ms (n={len(took)})"
 
 
 def repository(folder: Path) -> str:

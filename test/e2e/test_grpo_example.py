@@ -62,7 +62,7 @@ def test_a_sample_without_a_verdict_leaves_its_siblings_as_they_are() -> None:
 def test_the_example_trains_on_a_live_server_and_writes_its_curve(shared: Server, tmp_path: Path) -> None:
     arguments = ["--steps", "2", "--tasks", "1", "--group", "3", "--out", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "examples/grpo_numpy.py", shared.address, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240
+        [sys.executable, "examples/grpo_numpy.py", shared.address, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     assert "step   2 of 2" in done.stdout

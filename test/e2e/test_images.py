@@ -76,7 +76,7 @@ def test_an_image_that_is_nowhere_is_told_in_the_list_of_tasks_or_at_play(server
 
 def test_live_trajectories_in_an_image_go_on_after_the_server_was_killed(server: Server) -> None:
     async def play() -> None:
-        async with sandlot.connect(server.address, patience=60) as client, client.trajectory("family-swe-gym") as t:
+        async with sandlot.connect(server.address, patience=300) as client, client.trajectory("family-swe-gym") as t:
             assert (await t.bash("echo kept > /tmp/kept; export SEEN=yes")).exit_code == 0
             server.kill()
             server.start()

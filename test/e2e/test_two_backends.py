@@ -32,7 +32,7 @@ def test_a_set_of_tasks_is_played_on_the_backend_that_the_configuration_names_an
     with_two(own).start()
 
     async def play() -> None:
-        async with sandlot.connect(own.address, patience=60) as client:
+        async with sandlot.connect(own.address, patience=300) as client:
             info = await client.info()
             assert info.backend == "oci"
             assert [(one.name, one.type, one.isolated, one.images) for one in info.backends] == [("default", "oci", True, True), ("plain", "process", False, False)]

@@ -26,7 +26,7 @@ def validate(own: Server, *tasks: Path, arguments: tuple[str, ...] = ()) -> subp
     config.write_text(own.config)
     files = [word for path in tasks for word in ("--tasks", str(path))]
     command = [*CLI, "validate", "--state", str(own.state), "--config", str(config), *files, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
 
 
 def test_a_task_that_gives_what_it_must_is_ok(own: Server) -> None:

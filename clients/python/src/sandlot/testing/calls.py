@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from ..errors import InvalidError, OutOfOrderError
 
 EARLY_S = 60.0
+ANSWER_S = 2.0
 T = TypeVar("T")
 
 
@@ -55,7 +56,8 @@ class Calls:
         """The stored answer, the one under way, or a new one once its turn has come. Leaving does not end the work."""
         self.attached += 1
         try:
-            until = time.monotonic() + min(EARLY_S, EARLY_S if remaining is None else remaining - 0.1)
+            left = EARLY_S + ANSWER_S if remaining is None else remaining
+            until = time.monotonic() + min(EARLY_S, left - min(ANSWER_S, left / 2))
             while True:
                 known = self._flights.get(key)
                 if known is not None:
