@@ -30,7 +30,7 @@ def built(pattern: str) -> Path:
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(word) for word in command], env=env, capture_output=True, text=True, timeout=300)
+    return subprocess.run([str(word) for word in command], env=env, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -48,7 +50,8 @@ class Fake:
         for service in (SERVICE, SANDBOX_SERVICE):
             handlers = {method.name: self._handler(method) for method in service.methods}
             self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service.full_name, handlers)])
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self.port = self.port or _free_port()
+        self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
     async def stop(self) -> None:
@@ -93,6 +96,15 @@ class Fake:
         if isinstance(answer, Fault):
             await answer.send(context)
         return answer
+
+
+def _free_port() -> int:
+    """Below those that connections take for themselves: nobody has it when the server comes back."""
+    for port in random.SystemRandom().sample(range(10_000, 32_000), 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("no port is free")
 
 
 class Fault:
@@ -140,7 +152,7 @@ def trajectory(attempt_id: str, task_id: str = "task") -> trajectory_pb2.Traject
     )
 
 
-async def until(condition: Callable[[], Any], limit_s: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], limit_s: float = 60.0) -> None:
     """Waits for something to become true."""
     end = time.monotonic() + limit_s
     while not condition():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_threads_share_a_client_and_a_reader_may_leave_a_stream_early(served: Fa
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(120)
         assert seen == [0] * 8
 
 
@@ -130,9 +131,9 @@ with sandlot.sync.connect({served.address!r}) as client:
     )
     assert process.stdout and process.stdout.readline() == "open\n"
     while not served.requests["Execute"]:
-        pass
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     assert "KeyboardInterrupt" in errors
     assert len(served.requests["Release"]) == 1
 

@@ -154,14 +154,14 @@ async def test_a_grade_without_a_reward_is_not_a_zero(fake: Fake):
 
 
 async def test_leases_are_renewed_at_a_third_for_all_trajectories_in_one_call(fake: Fake):
-    fake.on("Heartbeat", bare("UNAVAILABLE"), lambda call: pb.HeartbeatResponse(gone=[call.trajectory_ids[1]]))
+    fake.on("Heartbeat", bare("UNAVAILABLE"), lambda call: pb.HeartbeatResponse(gone=[call.trajectory_ids[0]]))
     async with sandlot.connect(fake.address) as client:
-        async with client.trajectory("task", lease_ms=600) as a, client.trajectory("task", lease_ms=600_000) as b:
-            began = time.monotonic()
+        began = time.monotonic()
+        async with client.trajectory("task", lease_ms=600_000) as long, client.trajectory("task", lease_ms=600) as short:
             await until(lambda: len(fake.requests["Heartbeat"]) >= 3)
-            assert time.monotonic() - began < 1.0
+            assert 0.4 < time.monotonic() - began < 60, "as the shorter of both leases asks, and no more often"
         beats = [set(call.trajectory_ids) for call in fake.requests["Heartbeat"][:3]]
-        assert beats == [{a.id, b.id}, {a.id, b.id}, {a.id}]
+        assert beats == [{long.id, short.id}, {long.id, short.id}, {short.id}]
 
 
 async def test_a_body_that_raises_releases_and_its_error_comes_out(fake: Fake):
@@ -297,7 +297,7 @@ def test_a_loop_that_shuts_down_in_the_middle_of_a_release_lets_it_finish():
     server = threading.Thread(target=lambda: asyncio.run(serve(stop)))
     server.start()
     try:
-        fake = ready.get(timeout=10)
+        fake = ready.get(timeout=60)
         asyncio.run(main(fake.address, fake.requests["Release"]))
     finally:
         stop.set()
@@ -310,5 +310,5 @@ async def test_a_client_that_leaves_right_after_a_create_is_not_held_up_by_its_h
         async with sandlot.connect(fake.address) as client:
             await client.trajectory("task").open()
 
-    done, _ = await asyncio.wait([asyncio.create_task(leave())], timeout=10)
+    done, _ = await asyncio.wait([asyncio.create_task(leave())], timeout=120)
     assert done

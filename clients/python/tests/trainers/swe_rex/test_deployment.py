@@ -115,7 +115,7 @@ async def test_a_command_past_its_time_is_ended_with_its_processes_and_the_sessi
     assert (await runtime.run_in_session(BashInterruptAction())).exit_code == 0
     assert await said(runtime, 'pwd; echo "$kept${lost-}"; grep -l [4]321 /proc/[0-9]*/cmdline 2>/dev/null | wc -l') == "/usr\n1\n0\n"
     slow = asyncio.create_task(runtime.run_in_session(BashAction(command="touch /tmp/here; sleep 1000", check="silent")))
-    await runtime.execute(Command(command="until [ -e /tmp/here ]; do sleep 0.05; done", shell=True, timeout=30))
+    await runtime.execute(Command(command="until [ -e /tmp/here ]; do sleep 0.05; done", shell=True, timeout=300))
     await runtime.run_in_session(BashInterruptAction())
     assert (await slow).exit_code != 0
 
@@ -211,10 +211,10 @@ def test_swe_agents_way_a_loop_for_each_call_and_a_server_that_is_killed_between
     asyncio.run(deployment.start())
 
     def communicate(command: str, check: Any = "silent") -> str:
-        action = BashAction(command=command, timeout=25, check=check)
+        action = BashAction(command=command, timeout=300, check=check)
         return asyncio.run(deployment.runtime.run_in_session(action)).output
 
-    start = CreateBashSessionRequest(startup_source=["/root/.bashrc"], startup_timeout=10)
+    start = CreateBashSessionRequest(startup_source=["/root/.bashrc"], startup_timeout=300)
     asyncio.run(deployment.runtime.create_session(start))
     communicate("export LANG=C.UTF-8 PAGER=cat", check="raise")
     folder = communicate("pwd").strip()
@@ -244,8 +244,8 @@ async def test_a_command_that_a_killed_server_had_begun_is_waited_for_and_runs_o
     await deployment.start()
     await deployment.runtime.create_session(CreateBashSessionRequest())
     command = "echo x >> /tmp/runs; until [ -e /tmp/go ]; do sleep 0.05; done; cat /tmp/runs"
-    running = asyncio.create_task(said(deployment.runtime, command, timeout=60))
-    await deployment.runtime.execute(Command(command="until [ -e /tmp/runs ]; do sleep 0.05; done", shell=True, timeout=30))
+    running = asyncio.create_task(said(deployment.runtime, command, timeout=300))
+    await deployment.runtime.execute(Command(command="until [ -e /tmp/runs ]; do sleep 0.05; done", shell=True, timeout=300))
     await asyncio.to_thread(own.kill)
     await asyncio.to_thread(own.start)
     await deployment.runtime.execute(Command(command=["touch", "/tmp/go"]))

@@ -16,7 +16,7 @@ def test_the_example_warms_up_trains_and_writes_its_curve(shared: Server, tmp_pa
         out = tmp_path / str(number)
         sizes = ["--warm-up", "60", "--steps", "2", "--group", "4", "--out", str(out), *more]
         command = [sys.executable, "-W", "ignore", "examples/grpo_trl.py", shared.address, *sizes]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
         assert done.returncode == 0, done.stderr[-4000:]
         rows = list(csv.DictReader((out / "curve.csv").open()))
         assert [(row["samples"], row["without_verdict"]) for row in rows] == [("4", "0")] * 2

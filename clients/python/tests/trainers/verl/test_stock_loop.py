@@ -55,7 +55,7 @@ async def released() -> None:
     import os
 
     async with sandlot.connect(os.environ["SANDLOT_SERVER"]) as client:
-        for _ in range(200):
+        for _ in range(2000):
             if not [one async for one in client.list_trajectories() if one.state != "ENDED"]:
                 return
             await asyncio.sleep(0.05)
