@@ -51,6 +51,20 @@ describe("the size of a diff", () => {
   });
 });
 
+it("of 32 MiB is taken in a moment, since others wait for it", () => {
+  const hunk = "--- /dev/null\n+++ b/x\n@@ -0,0 +1,99999999 @@\n";
+  for (const [start, line] of [
+    [hunk, "+\n"],
+    ["", "\n"],
+  ] as const) {
+    const patch = Buffer.concat([Buffer.from(start), Buffer.alloc(32 * 1024 * 1024, line)]);
+    const before = process.cpuUsage();
+    measureDiff(patch);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(1_000);
+  }
+}, 60_000);
+
 describe("limits of a diff", () => {
   const excess = (limits: object) => excessOf(Buffer.from(TWO_FILES), { bytes: 0, files: 0, hunks: 0, ...limits });
 
