@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { benchBackends } from "./backends.ts";
+import { benchContainers } from "./containers.ts";
 import { type Row, table } from "./measure.ts";
 import { benchSandbox } from "./sandbox.ts";
 import { benchTax } from "./tax.ts";
@@ -10,6 +11,10 @@ const BENCHES: Readonly<Record<string, (say: Say) => Promise<Row[]>>> = {
   sandbox: benchSandbox,
   tax: benchTax,
   backends: benchBackends,
+  containers: async (say) => {
+    await benchContainers(say);
+    return [];
+  },
   all: async (say) => [...(await benchSandbox(say)), ...(await benchTax(say))],
 };
 
@@ -26,4 +31,4 @@ if (!bench) {
 }
 const rows = await bench((line) => process.stderr.write(`${line}\n`));
 for (const row of rows) if (values["json"]) process.stdout.write(`${JSON.stringify(row)}\n`);
-if (!values["json"]) process.stdout.write(`${table(rows)}\n`);
+if (!values["json"] && rows.length > 0) process.stdout.write(`${table(rows)}\n`);

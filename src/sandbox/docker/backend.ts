@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
-import { Readable } from "node:stream";
 import type { Container } from "dockerode";
 import { SandlotError } from "../../errors.ts";
 import type { Lacks } from "../abilities.ts";
@@ -20,7 +19,7 @@ import { containerOptions, LABEL, type Ulimit } from "./container.ts";
 import { containerDial } from "./dial.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
-import { type Engine, statusOf } from "./engine.ts";
+import { type Engine, readable, statusOf } from "./engine.ts";
 import type { EngineImages } from "./images.ts";
 import { type DockerRecord, readRecord, writeRecord } from "./record.ts";
 import { commit, type Ground, newId, RootfsImages } from "./rootfs.ts";
@@ -56,6 +55,8 @@ export class DockerBackend implements BareBackend {
   readonly #rootfs: RootfsImages;
   readonly #watch: DiskWatch | undefined;
   readonly #creates = new Turnstile(Math.max(4, 2 * availableParallelism()));
+  /** Each holds two connections, of which there are so many. */
+  readonly #views = new Turnstile(8);
   readonly #open = new Map<string, DockerSandbox>();
   readonly #turns = new Turns();
 
@@ -216,14 +217,15 @@ export class DockerBackend implements BareBackend {
   async #show(sandbox: DockerSandbox, { of, at, within }: View): Promise<void> {
     const { engine } = this.#site;
     const record = await readRecord(this.#recordPath(of));
-    await copyView({
+    const viewing = {
       engine,
       ...{ of: engine.docker.getContainer(of), in: engine.docker.getContainer(sandbox.id), at, within },
       maxBytes: VIEW_BYTES + 2 * (record?.spec.limits.diskMiB ?? 0) * 1_048_576,
-      remove: async (path) => {
+      remove: async (path: string) => {
         await sandbox.exec(["rm", "-rf", "--", path], { callId: `remove-${randomUUID()}`, timeoutMs: 300_000 });
       },
-    });
+    };
+    await this.#views.pass(() => copyView(viewing));
   }
 
   /** What the builder wrote, less the places of what was bound. */
@@ -243,8 +245,12 @@ export class DockerBackend implements BareBackend {
     const stream = await engine.act("read the files of a container", () => container.export());
     if (stream === undefined) throw new Error("an archive was expected");
     const paths = (removed: boolean) => changes.filter(({ Kind }) => (Kind === 2) === removed).map(({ Path }) => Path);
-    const tar = Readable.from(stream) as AsyncIterable<Uint8Array>;
-    await unpackLayer(target, { tar, changed: paths(false), removed: paths(true) }, AbortSignal.timeout(KEEP_MS));
+    const tar = readable(stream);
+    try {
+      await unpackLayer(target, { tar, changed: paths(false), removed: paths(true) }, AbortSignal.timeout(KEEP_MS));
+    } finally {
+      tar.destroy();
+    }
   }
 
   async #removeIn(ground: Ground, paths: readonly string[], changes: readonly string[]): Promise<string> {

@@ -1,4 +1,5 @@
 import { Agent } from "node:http";
+import { Readable } from "node:stream";
 import Docker from "dockerode";
 import { SandlotError } from "../../errors.ts";
 
@@ -89,6 +90,11 @@ export class Engine {
     }
     return new SandlotError("sandbox", `the container engine at ${this.place} could not ${what}: ${words}`, cause);
   }
+}
+
+/** The answer itself, which is to be destroyed: a stream that is made of it leaves it open, and the engine keeps locked what it reads. */
+export function readable(answer: NodeJS.ReadableStream): Readable {
+  return answer instanceof Readable ? answer : Readable.from(answer);
 }
 
 /** Nobody answers: it is down, or on its way up. */

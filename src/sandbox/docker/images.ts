@@ -1,7 +1,6 @@
-import { Readable } from "node:stream";
 import { SandlotError } from "../../errors.ts";
 import type { Image, Images, ImageWatch } from "../sandbox.ts";
-import { type Engine, statusOf } from "./engine.ts";
+import { type Engine, readable, statusOf } from "./engine.ts";
 import { hearProgress, type Told } from "./progress.ts";
 
 export type Pull = "missing" | "never" | "always";
@@ -57,7 +56,7 @@ export class EngineImages implements Images {
       const stream = await this.#engine.act(`pull ${name}`, () => docker.pull(name, { abortSignal: signal }));
       if (stream === undefined) return;
       const parts = new Map<string, { readonly current: number; readonly total: number }>();
-      await hearProgress(Readable.from(stream), (told) => report(progressOf(name, told, parts)), { failed });
+      await hearProgress(readable(stream), (told) => report(progressOf(name, told, parts)), { failed });
     } catch (error) {
       signal.throwIfAborted();
       if (statusOf(error) === undefined || !(error instanceof Error)) throw error;

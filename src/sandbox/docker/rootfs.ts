@@ -9,7 +9,7 @@ import { packLayer } from "../archive/pack.ts";
 import type { HostRootfs } from "../oci/host-rootfs.ts";
 import type { Bind, Rootfs } from "../sandbox.ts";
 import { LABEL } from "./container.ts";
-import { type Engine, statusOf } from "./engine.ts";
+import { type Engine, readable, statusOf } from "./engine.ts";
 import type { EngineImages } from "./images.ts";
 import { hearProgress, type Told } from "./progress.ts";
 
@@ -98,7 +98,7 @@ export class RootfsImages {
       const hear = ({ status = "" }: Told): void => {
         id = /\b[0-9a-f]{64}$/.exec(status.trim())?.[0] ?? id;
       };
-      await hearProgress(Readable.from(stream), hear, { failed });
+      await hearProgress(readable(stream), hear, { failed });
       const image = engine.docker.getImage(id);
       await engine.act(`name the image of ${folder}`, () => image.tag({ repo: REPOSITORY, tag: key }));
     });

@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import type { Container } from "dockerode";
 import { SandlotError } from "../../errors.ts";
 import { folderOf, TAR_END } from "../archive/tar.ts";
-import { type Engine, statusOf } from "./engine.ts";
+import { type Engine, readable, statusOf } from "./engine.ts";
 
 export interface Viewing {
   readonly engine: Engine;
@@ -33,15 +33,16 @@ export async function copyView(viewing: Viewing): Promise<void> {
   await put("/", folders(posix.join(at, above)));
   if (within !== undefined && !(await leadsThere(engine, of, within))) return;
   const read = () => (within === undefined ? of.export() : of.getArchive({ path: posix.normalize(within) }));
-  const stream = await engine.act("read the files of a sandbox", read);
-  if (stream === undefined) return;
+  const answer = await engine.act("read the files of a sandbox", read);
+  if (answer === undefined) return;
+  const files = readable(answer);
   try {
-    await put(posix.join(at, above), bounded(stream as AsyncIterable<Uint8Array>, maxBytes));
+    await put(posix.join(at, above), bounded(files, maxBytes));
   } catch (error) {
     if (!isTooLarge(error)) throw error;
     await viewing.remove(at);
   } finally {
-    Readable.from(stream).destroy();
+    files.destroy();
   }
 }
 

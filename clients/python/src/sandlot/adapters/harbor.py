@@ -34,6 +34,8 @@ class SandlotEnvironmentConfig(BaseModel):
 
     task_id: str = ""
     """Empty: the name of Harbor's task, without its organisation."""
+    image: str = ""
+    """In place of a task: a bare sandbox from this container image, for a verifier of Harbor's own."""
     server: str = "127.0.0.1:50051"
     token_variable: str = "SANDLOT_TOKEN"
     """Of the environment: Harbor writes configurations into its results, and a token is not for them."""
@@ -82,7 +84,8 @@ class SandlotEnvironment(BaseEnvironment):  # type: ignore[misc,unused-ignore]
 
     async def start(self, force_build: bool) -> None:
         settings = self._settings.model_dump(exclude={"token_variable", "command_timeout_s", "task_id"})
-        task_id = self._settings.task_id or self.environment_name.rpartition("/")[2]
+        named = "" if self._settings.image else self.environment_name.rpartition("/")[2]
+        task_id = self._settings.task_id or named
         token = os.environ.get(self._settings.token_variable)
         labels = {"harbor": self.session_id, **settings.pop("labels")}
         self._held = await hold(Wanted(task_id=task_id, token=token, labels=labels, **settings))

@@ -16,8 +16,10 @@ from .background import Background, Out
 class Wanted:
     """Which sandbox, where. Those of the adapters that take settings by name check them before."""
 
-    task_id: str
     server: str
+    task_id: str = ""
+    image: str = ""
+    """A bare sandbox from this container image, without a task and a grade, in place of one for `task_id`."""
     token: str | None = None
     tls: Mapping[str, str] = field(default_factory=dict)
     graded: bool = True
@@ -121,10 +123,16 @@ async def _opened(wanted: Wanted, background: Background) -> Held:
     )
     await client.__aenter__()
     try:
-        make = client.trajectory if wanted.graded else client.sandbox
-        one = make(wanted.task_id, pool=wanted.pool, labels=wanted.labels, limits=wanted.limits)
+        one = _asked(client, wanted)
         await one.open()
     except BaseException:
         await client.__aexit__(None, None, None)
         raise
     return Held(background, client, one)
+
+
+def _asked(client: sandlot.Client, wanted: Wanted) -> sandlot.Trajectory | sandlot.BareSandbox:
+    pool, labels, limits = wanted.pool, wanted.labels, wanted.limits
+    if wanted.graded and not wanted.image:
+        return client.trajectory(wanted.task_id, pool=pool, labels=labels, limits=limits)
+    return client.sandbox(wanted.task_id, image=wanted.image, pool=pool, labels=labels, limits=limits)

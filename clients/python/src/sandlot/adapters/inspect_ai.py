@@ -26,6 +26,8 @@ class SandlotConfig(BaseModel):
 
     task_id: str = ""
     """Empty: the sample's metadata `task_id`."""
+    image: str = ""
+    """In place of a task: a bare sandbox from this container image, without a grade."""
     server: str = "127.0.0.1:50051"
     token_variable: str = "SANDLOT_TOKEN"
     """Of the environment: configurations are written into inspect_ai's logs, and a token is not."""
@@ -55,8 +57,8 @@ class SandlotSandboxEnvironment(SandboxEnvironment):  # type: ignore[misc,unused
         cls, task_name: str, config: Any, metadata: dict[str, str]
     ) -> dict[str, SandboxEnvironment]:
         wanted = config if isinstance(config, SandlotConfig) else SandlotConfig()
-        task_id = wanted.task_id or metadata.get("task_id", "")
-        if not task_id:
+        task_id = wanted.task_id or ("" if wanted.image else metadata.get("task_id", ""))
+        if not task_id and not wanted.image:
             raise ValueError("expected SandlotConfig(task_id=...) or `task_id` in the sample's metadata, got neither")
         return {"default": cls(await hold(_wanted(wanted, task_id, task_name)), wanted.command_timeout_s)}
 
@@ -137,6 +139,7 @@ def verdict() -> Scorer:
 def _wanted(config: SandlotConfig, task_id: str, task_name: str) -> Wanted:
     return Wanted(
         task_id=task_id,
+        image=config.image,
         server=config.server,
         token=os.environ.get(config.token_variable),
         tls=dict(config.tls),

@@ -25,11 +25,13 @@ from .session import Session, SyntaxFault
 
 
 class SandlotSandboxConfig(BaseModel):
-    """The block `sandbox_kwargs`. An unknown key is an error. `image` and `runtime_timeout` beside it mean nothing here."""
+    """The block `sandbox_kwargs`. An unknown key is an error. uni-agent's own `image` and `runtime_timeout` beside it mean nothing."""
 
     model_config = ConfigDict(extra="forbid")
 
-    task_id: str
+    task_id: str = ""
+    image: str = ""
+    """In place of a task: a bare sandbox from this container image, without a grade."""
     server: str = "127.0.0.1:50051"
     token: str | None = Field(default=None, repr=False)
     """With the scopes `rollout` and `sandbox`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 import sandlot
 from bundled import Answers
+from images import Images
 from pydantic import ValidationError
 from serving import living, serving
 from server import Server
@@ -273,6 +275,28 @@ def not_offering() -> Iterator[Server]:
     """A running server without SandboxService."""
     with serving() as server:
         yield server.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="images are root file systems of the oci backend, which needs root here")
+async def test_a_sandbox_from_an_image_is_where_the_image_says_and_has_no_grade(own: Server, tmp_path: Path) -> None:
+    images = Images(own.folder / "images")
+    (tmp_path / "srv").mkdir()
+    (tmp_path / "srv/here").write_text("from the image\n")
+    images.add("acme/tool:1", tmp_path, WorkingDir="/srv", Env=["PATH=/usr/bin", "COLOUR=red"])
+    own.config += f"backend: {{ type: oci, images: [{images.folder}] }}\n"
+    own.start()
+    deployment = SandlotDeployment(image="acme/tool:1", server=own.address)
+    await deployment.start()
+    try:
+        await deployment.runtime.create_session(CreateBashSessionRequest())
+        assert await said(deployment.runtime, "pwd; cat here; echo $COLOUR") == "/srv\nfrom the image\nred\n"
+        assert deployment.problem == ""
+        with pytest.raises(RuntimeError, match="graded"):
+            await deployment.submit()
+    finally:
+        await deployment.stop()
+    with pytest.raises(sandlot.InvalidError, match="a task_id or an image"):
+        await SandlotDeployment(task_id=TASK, image="acme/tool:1", server=own.address).start()
 
 
 async def test_a_server_that_does_not_offer_it_and_a_key_that_is_not_known_are_named(not_offering: Server) -> None:

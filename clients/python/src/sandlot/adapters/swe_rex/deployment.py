@@ -26,7 +26,9 @@ class SandlotDeploymentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    task_id: str
+    task_id: str = ""
+    image: str = ""
+    """In place of a task: a bare sandbox from this container image, without a grade."""
     server: str = "127.0.0.1:50051"
     token: str | None = Field(default=None, repr=False)
     """With the scopes `rollout` and `sandbox`."""
