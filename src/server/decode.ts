@@ -107,7 +107,6 @@ export function decodeRelease(request: ReleaseRequest): Parameters<Rollouts["rel
   };
 }
 
-/** Required, 1 to 200 characters, no NUL. */
 /** A name alone: files of this host are for whoever wrote its configuration. */
 function imageName(value: string): string {
   const name = identifier(value, "sandbox.image");
@@ -115,6 +114,7 @@ function imageName(value: string): string {
   throw invalid("sandbox.image", "the name of an image, as of a registry", JSON.stringify(name));
 }
 
+/** Required, 1 to 200 characters, no NUL. */
 export function identifier(value: string, field: string): string {
   if (value === "") throw invalid(field, `1 to ${MAX_ID} characters`, "nothing");
   return optional(value, field);

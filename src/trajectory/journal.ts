@@ -38,8 +38,9 @@ export class Journal {
     } catch (cause) {
       throw full(cause);
     }
-    this.#end = wholeLines(this.#fd);
-    if (this.#end < fstatSync(this.#fd).size) ftruncateSync(this.#fd, this.#end);
+    const { size } = fstatSync(this.#fd);
+    this.#end = size === 0 ? 0 : wholeLines(this.#fd);
+    if (this.#end < size) ftruncateSync(this.#fd, this.#end);
     this.#syncer = syncer;
   }
 
