@@ -63,7 +63,7 @@ def are_as_their_images_say(server: Server) -> None:
     """Also across a kill of the server, and however many ask at once; `server` offers SandboxService and has the images."""
 
     async def play() -> None:
-        async with sandlot.connect(server.address, patience=60) as client:
+        async with sandlot.connect(server.address, patience=300) as client:
             some = await asyncio.gather(*(client.sandbox(image=TOOL, env={"SHAPE": "square"}, labels={"run_id": "images"}).open() for _ in range(4)))
             assert len({one.summary.environment_digest for one in some}) == 1, "prepared once"
             first, second = some[:2]

@@ -164,7 +164,7 @@ async function tryOut(
     });
     try {
       if (isBare) return undefined;
-      const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 20_000 });
+      const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 60_000 });
       return exitCode === 0 ? undefined : `\`true\` ended with ${exitCode} ${note ?? ""}`;
     } finally {
       await sandbox.dispose();

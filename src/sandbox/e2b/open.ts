@@ -79,7 +79,7 @@ async function enforcedHere(options: E2bOptions, open: (enforced: Enforced) => E
       limits: { memoryMiB: 64, cpuMilli: 1_000, pids: 32, diskMiB: 16 },
     });
     try {
-      const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 10_000 });
+      const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 60_000 });
       if (exitCode !== 0) throw new SandlotError("unsupported", `\`true\` ended with ${exitCode} ${note ?? ""}`);
       await writeFile(file, JSON.stringify(sandbox.enforced), { mode: 0o600 });
       return sandbox.enforced;

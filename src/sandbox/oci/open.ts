@@ -116,7 +116,7 @@ async function tryOut(ground: Ground): Promise<Trial> {
   try {
     const sandbox = await backend.create(spec, AbortSignal.timeout(60_000));
     try {
-      const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 10_000 });
+      const { exitCode, note } = await sandbox.exec(["true"], { callId: "probe", timeoutMs: 60_000 });
       if (exitCode === 0) return { attaches: await canAttach(backend, sandbox) };
       return { failure: `${ground.runtime}: \`true\` ended with ${exitCode} ${note ?? ""}`, attaches: false };
     } finally {
@@ -132,7 +132,7 @@ async function tryOut(ground: Ground): Promise<Trial> {
 async function canAttach(backend: OciBackend, sandbox: OciSandbox): Promise<boolean> {
   try {
     await backend.attach?.(sandbox.id, { of: sandbox.id, at: "/view" });
-    const shown = await sandbox.exec(["test", "-d", "/view/usr"], { callId: "view", timeoutMs: 10_000 });
+    const shown = await sandbox.exec(["test", "-d", "/view/usr"], { callId: "view", timeoutMs: 60_000 });
     return shown.exitCode === 0;
   } catch {
     return false;

@@ -196,7 +196,7 @@ export const commands: readonly Behaviour[] = [
     check: async (subject) => {
       const sandbox = await subject.shared();
       const argv = ["bash", "-c", "IFS= read -r -d '' word; echo $$ $word; : announced-once"];
-      const options = { timeoutMs: 20_000, captureState: true };
+      const options = { timeoutMs: 120_000, captureState: true };
       await sandbox.exec(argv, { ...options, callId: "announced", repeats: "ahead" });
       sandbox.acknowledge("announced");
       const waits =
