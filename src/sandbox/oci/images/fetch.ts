@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { SandlotError } from "../../../errors.ts";
 import { type HostOutcome, runOnHost, tail } from "../../../host-command.ts";
+import { wholeName } from "./reference.ts";
 
 export interface Fetching {
   readonly name: string;
@@ -42,9 +43,12 @@ const podman: Tool = {
   name: "podman",
   has: async (fetching) => (await run(fetching, ["podman", "image", "exists", fetching.name], LOOK_MS)).exitCode === 0,
   async fetch(fetching) {
-    if (!(await podman.has(fetching))) await need(fetching, ["podman", "pull", "--quiet", fetching.name]);
+    // A name without a registry means to it what this host's configuration says, and without one nothing.
+    const there = await podman.has(fetching);
+    const name = there ? fetching.name : wholeName(fetching.name);
+    if (!there) await need(fetching, ["podman", "pull", "--quiet", name]);
     const path = join(fetching.scratch, "image.tar");
-    await need(fetching, ["podman", "save", "--quiet", "--format", "docker-archive", "--output", path, fetching.name]);
+    await need(fetching, ["podman", "save", "--quiet", "--format", "docker-archive", "--output", path, name]);
     return { type: "archive", path, name: "" };
   },
 };

@@ -32,6 +32,13 @@ export function spellings(name: string): readonly string[] {
   return [...new Set([name, tagged, ...prefixes.map((prefix) => prefix + bare)])];
 }
 
+/** With the registry that `docker pull` means where a name has none. */
+export function wholeName(name: string): string {
+  const [first = "", ...rest] = name.split("/");
+  if (rest.length > 0 && (/[.:]/.test(first) || first === "localhost")) return name;
+  return rest.length > 0 ? `docker.io/${name}` : `docker.io/library/${name}`;
+}
+
 /** Under which names in a folder of images one may lie: `owner__name__tag`, and without its tag when that is `latest`. */
 export function fileNames(name: string): readonly string[] {
   const flat = (text: string): string => text.replaceAll("/", "__").replaceAll(/[:@]/g, "__");
