@@ -33,9 +33,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with _folder() as folder:
         server = Server(folder, config=base_config()).start()
         yield server
-        assert server.stop() == 0
-        left = {what: found for what, found in server.leftovers().items() if found}
-        assert not left, f"left behind: {left}"
+        _end_all(server)
 
 
 @pytest.fixture
@@ -100,19 +98,20 @@ class _folder:
 
 
 def _end_all(server: Server) -> None:
-    """Releases what lives, stops, and checks that nothing is left."""
+    """Releases what lives, stops when that has gone, and checks that nothing is left."""
     import asyncio
 
     import sandlot
 
-    async def release() -> None:
-        async with sandlot.connect(server.address, server.token, tls=server.tls) as client:
-            ids = [one.id async for one in client.list_trajectories() if one.state != "ENDED"]
-            await client.release(ids)
+    async def release() -> list[str]:
+        async with sandlot.connect(server.address, server.token, tls=server.tls, patience=300) as client:
+            every = [one async for one in client.list_trajectories()]
+            await client.release([one.id for one in every if one.state != "ENDED"])
+            return [one.id for one in every]
 
     if server.ended:
         server.start()
-    asyncio.run(release())
+    server.wait_until_gone(asyncio.run(release()))
     assert server.stop() == 0
     left = {what: found for what, found in server.leftovers().items() if found}
     assert not left, f"left behind: {left}"

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +152,11 @@ class Server:
             "sandboxes": [str(path.relative_to(self.state)) for folder in ("sandboxes", "runtime") for path in (self.state / folder).glob("*")],
             "loops": [line for line in _run("losetup", "-a").splitlines() if state in line],
         }
+
+    def wait_until_gone(self, names: Collection[str]) -> None:
+        """Sandboxes are removed behind the answer to a release, their folders last: until no folder has such a name any more."""
+        folders = [path / "sandboxes" / name for path in (self.state, *self.state.glob("backends/*")) for name in names]
+        self.wait_until(lambda: not any(path.exists() for path in folders), "the sandboxes that were released to go")
 
     def remove(self) -> None:
         self.kill()

@@ -52,6 +52,7 @@ def ended(server: Server) -> None:
     if server.ended:
         server.start()
     left = living(server)
+    server.wait_until_gone([one.id for one in listed(server) if one.state == "ENDED"])
     assert server.stop() == 0
     found = {what: items for what, items in server.leftovers().items() if items}
     assert not left, f"not released: {left}"
