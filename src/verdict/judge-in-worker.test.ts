@@ -82,6 +82,19 @@ describe("judging in a worker", () => {
     expect(judgement).toMatchObject({ kind: "verdict", verdict: { resolved: true } });
   });
 
+  it.each([
+    ["blocks", "<a></a>".repeat(2 * MIB)],
+    ["blocks within blocks", "<a>".repeat(MIB) + "</a>".repeat(MIB)],
+    ["tags without an end", Array.from({ length: MIB }, (_, index) => `<a${index}>`).join("")],
+  ])(
+    "cuts %s out of a log of p5.js in time",
+    async (_, xml) => {
+      const judge = newJudge({ deadlineMs: 30_000 });
+      expect(await judge.judge(log(xml), expectation("parse_log_p5js"))).toMatchObject({ kind: "verdict" });
+    },
+    60_000,
+  );
+
   it("gives up a log at the deadline, and judges the next one", async () => {
     const judge = newJudge({ deadlineMs: 1 });
     const slow = await judge.judge(Buffer.alloc(16 * MIB, "PASSED a\n"), expectation("parse_log_pytest"));

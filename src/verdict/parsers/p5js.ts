@@ -1,5 +1,5 @@
 import { pythonPattern } from "../python-pattern.ts";
-import { count, eachLine, indentOf, strip, stripEnd } from "../python-text.ts";
+import { count, eachLine, indentOf, strip, stripEnd, WORD_CHARACTER } from "../python-text.ts";
 import { ANSI } from "./ansi.ts";
 import type { Parser } from "./parser.ts";
 
@@ -39,30 +39,65 @@ function isBlock(text: string): boolean {
 }
 
 const TAG = pythonPattern(String.raw`<(\w+)>`, "g");
+const END_TAG = pythonPattern(String.raw`</(\w+)>`, "g");
+/** What a cut may put together: the beginning of a tag that stands before it, and the rest of one behind it. */
+const BEGUN = new RegExp(`^</?[${WORD_CHARACTER}]*$`, "u");
+const REST = new RegExp(`/?[${WORD_CHARACTER}]*>`, "uy");
+const MADE = new RegExp(`^</?[${WORD_CHARACTER}]+>$`, "u");
 
-/**
- * The first `<tag>` that has a `</tag>` goes with all up to it, again and again. Further `<tag>`s within stay, without what follows them. Looking
- * on starts where the cut may have made a new tag, or at the top if it may have made an end.
- */
+/** The first `<tag>` that has a `</tag>` goes with all up to it, again and again. Further `<tag>`s within stay, without what follows them. */
 function withoutXml(log: string): string {
   let text = log;
-  const endless = new Set<string>();
+  for (let { kept, again } = cut(text); ; { kept, again } = cut(text)) {
+    text = kept;
+    if (!again) return text;
+  }
+}
+
+/** From the first tag to the last in one go, or to a cut that makes a new tag: then `again` from the top. */
+function cut(text: string): { readonly kept: string; readonly again: boolean } {
+  const lastEnd = new Map<string, number>();
+  for (const match of text.matchAll(END_TAG)) lastEnd.set(match[1] ?? "", match.index);
+  const kept: string[] = [];
+  let [at, begun] = [0, ""];
   TAG.lastIndex = 0;
   for (let match = TAG.exec(text); match !== null; match = TAG.exec(text)) {
     const [tag, name = ""] = match;
-    const end = endless.has(name) ? -1 : text.indexOf(`</${name}>`, TAG.lastIndex);
-    if (end === -1) {
-      endless.add(name);
-      continue;
-    }
-    const inner = count(text.slice(TAG.lastIndex, end), tag);
-    text = text.slice(0, match.index) + tag.repeat(inner) + text.slice(end + name.length + 3);
-    const edge = match.index === 0 ? -1 : text.lastIndexOf("<", match.index - 1);
-    const mayEnd = edge !== -1 && text[edge + 1] === "/";
-    if (mayEnd) endless.clear();
-    TAG.lastIndex = mayEnd ? 0 : Math.max(edge, 0);
+    if ((lastEnd.get(name) ?? -1) < TAG.lastIndex) continue;
+    const { open, stop } = blockEnd(text, TAG.lastIndex, tag, lastEnd.get(name) ?? -1);
+    const before = text.slice(at, match.index);
+    kept.push(before, tag.repeat(open));
+    begun = open > 0 ? "" : tailOf(begun, before);
+    TAG.lastIndex = at = stop;
+    if (begun !== "" && makesTag(begun, text, at)) return { kept: kept.join("") + text.slice(at), again: true };
   }
-  return text;
+  return { kept: kept.join("") + text.slice(at), again: false };
+}
+
+/** Where the block ends whose `tag` ends at `from`, and how many more of its tags are open then, which have no end. */
+function blockEnd(text: string, from: number, tag: string, lastEnd: number) {
+  const end = `</${tag.slice(1)}`;
+  let [open, stop] = [1, from];
+  while (open > 0 && stop <= lastEnd) {
+    const next = text.indexOf(end, stop);
+    open += count(text.slice(stop, next), tag) - 1;
+    stop = next + end.length;
+  }
+  return { open, stop };
+}
+
+/** What may be the beginning of a tag at the end of what is kept. */
+function tailOf(begun: string, piece: string): string {
+  const bracket = piece.lastIndexOf("<");
+  if (bracket !== -1) return BEGUN.test(piece.slice(bracket)) ? piece.slice(bracket) : "";
+  const goesOn = begun !== "" && BEGUN.test(`<${begun === "<" ? "" : "/"}${piece}`);
+  return goesOn ? begun + piece : "";
+}
+
+function makesTag(begun: string, text: string, at: number): boolean {
+  REST.lastIndex = at;
+  const rest = REST.exec(text)?.[0];
+  return rest !== undefined && MADE.test(begun + rest);
 }
 
 const NUMBER = pythonPattern(String.raw`^\s*\d+\)`);
