@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import { lockFile } from "../../shelf/lock.ts";
 import type { ImageWatch } from "../sandbox.ts";
-import { Builds } from "./builds.ts";
+import { Builds, type BuildWish } from "./builds.ts";
 import { type Control, ServiceError } from "./control.ts";
 
 /** Where sandboxes of an image come from, by what the service offers. */
@@ -94,7 +94,16 @@ export class Templates {
     const wish = { name, image: ref, dockerfile: recipes.get(ref), cpu, memoryMiB };
     await mkdir(lockDir, { recursive: true, mode: 0o700 });
     const path = join(lockDir, `${name}.lock`);
-    await using _lock = await lockFile({ path, mode: "exclusive", wait: true, signal: watch.signal, hostPath });
+    const lock = await lockFile({ path, mode: "exclusive", wait: true, signal: watch.signal, hostPath });
+    try {
+      return await this.#buildLocked(wish, watch);
+    } finally {
+      await lock?.[Symbol.asyncDispose]();
+    }
+  }
+
+  async #buildLocked(wish: BuildWish, watch: ImageWatch): Promise<string> {
+    const { name, image: ref } = wish;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const there = await this.#builds.ready(name, watch);
       if (there !== undefined) return there;
