@@ -6,8 +6,9 @@ calls resolve bundled tasks, from the server's rewards alone. Nothing is downloa
     "$(scripts/trainer trl)" examples/grpo_trl.py 127.0.0.1:50051 --seed 1 --out /tmp/grpo-trl
 
 The warm-up teaches how a tool call is written, by scripted conversations that edit at random and submit; which edits are right it
-does not tell. `--shuffle` deals each step's rewards out at random among its samples, and then nothing is learnt. Writes
-`curve.csv` and `curve.png`.
+does not tell, and 0.22 of them resolve the default task. `--shuffle` deals each step's rewards out at random among its samples, and
+then nothing is learnt. Writes `curve.csv` and `curve.png`. Twenty steps ended at 0.83 to 0.92 on three seeds, after some 540 s on two
+cores that were busy with other work (docs/trainers/examples.md).
 """
 
 from __future__ import annotations
@@ -38,15 +39,17 @@ MOST_CALLS = 3
 BATCH = 8
 UNDO = "git checkout -q ."
 SWEEP = "for (const [k, e] of this.#entries) if (this.#isOver(e)) this.#entries.delete(k);"
-# Of each task: the repair, and one that is tempting and wrong.
+# Of each task: the repair, and two that are tempting and wrong.
 EDITS = {
     "py-interval-merge": (
         "sed -i 's/if known.overlaps(span):/if known.start <= span.end and span.start <= known.end:/' spans/spanset.py",
         "sed -i 's/ < other.end and other.start < / <= other.end and other.start <= /' spans/span.py",
+        "sed -i 's/if known.overlaps(span):/if known.overlaps(span) or known.end == span.start:/' spans/spanset.py",
     ),
     "js-ttl-cache": (
         f"sed -i -E '/get size|keys\\(\\) \\{{|^    this.#entries.delete\\(key\\);/a {SWEEP}' src/cache.js",
         f"sed -i '/get size/a {SWEEP}' src/cache.js",
+        f"sed -i -E '/^    this.#entries.delete\\(key\\);/a {SWEEP}' src/cache.js",
     ),
 }
 SUBMIT = {"name": "submit_solution", "arguments": {}}
@@ -86,8 +89,9 @@ def train(args: argparse.Namespace) -> list[dict[str, float]]:
     loss = warm_up(model, tokenizer, conversations, tools)
     print(f"warm-up: {args.warm_up} steps, loss {loss:.3f}, {time.monotonic() - began:.0f} s", flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)  # from where TRL takes two: what it trains, and what that is held near to by `beta`
         trainer = Trainer(
-            model=model,
+            model=folder,
             args=config(args, folder),
             train_dataset=Dataset.from_list([{"prompt": prompt(task), "task_id": task} for task in args.task] * args.steps),
             processing_class=tokenizer,
@@ -116,7 +120,7 @@ def config(args: argparse.Namespace, folder: str) -> GRPOConfig:
         max_tool_calling_iterations=MOST_CALLS,
         learning_rate=args.rate,
         lr_scheduler_type="constant",
-        beta=0.0,
+        beta=args.beta,
     )
 
 
@@ -168,14 +172,16 @@ def tokenizer_of(conversations: Sequence[Any], tools: Sequence[Any]) -> PreTrain
 
 def model_of(tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
     small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
-    heads = {"num_key_value_heads": 4, "max_position_embeddings": 4096}
+    heads = {"num_key_value_heads": 4, "max_position_embeddings": 4096, "initializer_range": 0.1}
     tokens = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     return Qwen2ForCausalLM(Qwen2Config(vocab_size=len(tokenizer), **small, **heads, **tokens))
 
 
 def warm_up(model: Qwen2ForCausalLM, tokenizer: Any, conversations: Sequence[Any], tools: Sequence[Any]) -> float:
     """Supervised, on what the assistant says; the loss of the last batch."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=8e-3)
+    steps = len(conversations) // BATCH
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / 20, 1 - step / steps))
     begin = tokenizer.encode(f"{TURN}assistant\n")
     model.train()
     for at in range(0, len(conversations), BATCH):
@@ -189,7 +195,9 @@ def warm_up(model: Qwen2ForCausalLM, tokenizer: Any, conversations: Sequence[Any
         loss = model(**batch, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        schedule.step()
     return float(loss.detach())
 
 
@@ -214,10 +222,11 @@ def main() -> int:
     parser.add_argument("address", help="HOST:PORT of the server")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--task", action="append", choices=sorted(EDITS), help="this bundled task; may be repeated")
-    parser.add_argument("--warm-up", type=int, default=120, help="supervised steps before")
+    parser.add_argument("--warm-up", type=int, default=150, help="supervised steps before")
     parser.add_argument("--steps", type=int, default=20, help="of GRPO")
     parser.add_argument("--group", type=int, default=16, help="samples a task and step")
-    parser.add_argument("--rate", type=float, default=5e-4, help="learning rate")
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    parser.add_argument("--beta", type=float, default=0.05, help="what it costs to leave the warmed-up model (KL)")
     parser.add_argument("--shuffle", action="store_true", help="deal each step's rewards out at random")
     parser.add_argument("--out", type=Path, default=Path("grpo-trl"))
     args = parser.parse_args()
