@@ -12,11 +12,14 @@ from ._calls import SLACK_S, Calls
 from ._gen import rollout_service_pb2, trajectory_pb2
 from ._gen import sandbox_service_pb2 as pb
 from ._wire import optional, word
+from .errors import InvalidError
 
 _FILE_S = 600.0
 _CHUNK_BYTES = 1 << 20
 MOST_READ_BYTES = 64 << 20
 """What `read_file` reads unless it is told otherwise: a sandbox can make files that have no end."""
+MOST_HELD_BYTES = 64 << 20
+"""What `exec` holds of each stream unless it is told otherwise: a program can print without end."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,15 @@ class Sandbox:
         keep_bytes: int = 0,
         call_id: str | None = None,
         on_output: Callable[[ExecEvent], object] | None = None,
+        max_bytes: int = MOST_HELD_BYTES,
     ) -> ExecResult:
         """
-        Runs a program to its end; a string is a line for `bash -c`. `on_output` hears of output as it comes. Leaving
-        the call does not end the program: `interrupt(call_id)`, its time-out and the lease do.
+        Runs a program to its end; a string is a line for `bash -c`. Of each stream the last `max_bytes` come back, and
+        `truncated` says that there was more; `on_output` hears of all of it as it comes. Leaving the call does not end
+        the program: `interrupt(call_id)`, its time-out and the lease do.
         """
+        if max_bytes < 1:
+            raise InvalidError(f"max_bytes: expected a number from 1 on, got {max_bytes}", field="max_bytes")
         output = {"stdout": bytearray(), "stderr": bytearray()}
         seen, whole = 0, True
         events = self.exec_stream(
@@ -107,13 +114,17 @@ class Sandbox:
             if event.kind in output:
                 whole = whole and event.offset == seen
                 seen = event.offset + len(event.data)
-                output[event.kind] += event.data
+                held = output[event.kind]
+                held += event.data
+                if len(held) > 2 * max_bytes:
+                    whole = False
+                    del held[:-max_bytes]
                 if on_output is not None:
                     on_output(event)
             elif event.result is not None:
-                truncated = not whole or seen < event.result.output_bytes
-                stdout, stderr = bytes(output["stdout"]), bytes(output["stderr"])
-                return replace(event.result, stdout=stdout, stderr=stderr, truncated=truncated)
+                whole = whole and seen >= event.result.output_bytes and max(map(len, output.values())) <= max_bytes
+                stdout, stderr = bytes(output["stdout"][-max_bytes:]), bytes(output["stderr"][-max_bytes:])
+                return replace(event.result, stdout=stdout, stderr=stderr, truncated=not whole)
         raise RuntimeError("the stream ended without a result")
 
     async def exec_stream(
