@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sandlot.sync
 from server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,21 @@ def test_a_sample_without_a_verdict_leaves_its_siblings_as_they_are() -> None:
     assert advantages_of([Sample("a", (0,), 0.0)] * 3) == [0.0, 0.0, 0.0]
 
 
-def test_the_example_trains_on_a_live_server_and_writes_its_curve(shared: Server, tmp_path: Path) -> None:
+def test_the_example_trains_on_a_live_server_writes_its_curve_and_frees_only_what_an_earlier_start_of_it_left(
+    shared: Server, tmp_path: Path
+) -> None:
+    with sandlot.sync.connect(shared.address) as client:
+        left = {
+            run: client.trajectory("py-interval-merge", labels={"program": "grpo-numpy", "run_id": str(run)}).open()
+            for run in (tmp_path, tmp_path / "another")
+        }
+        trains_and_writes_its_curve(shared, tmp_path)
+        states = {one.id: one.state for one in client.list_trajectories()}
+        assert states[left[tmp_path].id] == "ENDED" and states[left[tmp_path / "another"].id] == "ACTIVE"
+        left[tmp_path / "another"].release()
+
+
+def trains_and_writes_its_curve(shared: Server, tmp_path: Path) -> None:
     arguments = ["--steps", "2", "--tasks", "1", "--group", "3", "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "examples/grpo_numpy.py", shared.address, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=900

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,10 +24,12 @@ HARNESS = "sandbox_service: { enabled: true }\n"
 def serving(config: str = "") -> Iterator[Server]:
     """A server that is not started yet. In the end it must have released all and left nothing."""
     server = Server(Path(tempfile.mkdtemp(prefix="sandlot-trainer-", dir="/var/tmp")), config=BACKEND + config)
-    yield server
-    if server.process is not None:
-        ended(server)
-    shutil.rmtree(server.folder, ignore_errors=True)
+    try:
+        yield server
+        if server.process is not None:
+            ended(server)
+    finally:
+        server.remove()
 
 
 def living(server: Server) -> list[Any]:
