@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -46,8 +47,8 @@ SUBMIT = call("submit_solution", {})
 
 class ScriptedModel:
     """
-    Says the messages of the policy that the prompt names (`policy=NAME`), by turns, the last one for ever. Pickles; it
-    stands where verl has the client of its inference servers. No dataclass: hydra would make a configuration of it.
+    Says the messages of the policy that the prompt names (`policy=NAME`), by turns, the last one for ever; with `policy=A+B`
+    rollouts take the one and the other, as they come. Pickles; it stands where verl has the client of its inference servers. No dataclass: hydra would make a configuration of it.
     """
 
     def __init__(self, folder: Path, policies: dict[str, list[str]], before: Before | None = None) -> None:
@@ -56,6 +57,7 @@ class ScriptedModel:
         self.policies = policies
         self.before = before
         self.asked: list[str] = []
+        self._rollouts: dict[str, int] = {}
 
     async def generate(self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any) -> Any:
         from verl.workers.rollout.replica import TokenOutput
@@ -63,15 +65,22 @@ class ScriptedModel:
         tokenizer = loaded(self.folder)
         prompt = tokenizer.decode(prompt_ids)
         self.asked.append(prompt)
-        name = re.search(r"policy=([\w-]+)", prompt)
+        name = re.search(r"policy=([\w+-]+)", prompt)
         assert name, f"no policy in {prompt[:300]!r}"
-        messages = self.policies[name[1]]
+        names = name[1].split("+")
+        messages = self.policies[names[self._rollouts.setdefault(request_id, len(self._rollouts)) % len(names)]]
         number = prompt.count(TURN)
         if self.before is not None:
             await self.before(number)
         text = messages[min(number, len(messages)) - 1]
         ids = tokenizer.encode(text, add_special_tokens=False) + [tokenizer.eos_token_id]
         return TokenOutput(token_ids=ids, log_probs=[-0.5] * len(ids), stop_reason="completed", extra_fields={"min_global_steps": 1, "max_global_steps": 1})
+
+
+async def second_message_waits(until: Path, message: int) -> None:
+    """Until a test has made that file: to be given as `before` to a model in another process."""
+    while message == 2 and not until.exists():
+        await asyncio.sleep(0.05)
 
 
 @cache

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import tempfile
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import ray
+import sandlot.sync
 from bundled import task_file
 from conftest import OTHER, TASK, living
 from playing import Verl, manager_of, rewards
+from scripted import second_message_waits
 from server import Server
+from verl import DataProto
 from verl.utils.dataset.rl_dataset import collate_fn
 
 
@@ -72,3 +78,51 @@ def test_the_v1_trainer_gets_no_row_for_a_sample_without_a_verdict(verl: Verl, o
         assert [scores.sum().item() for scores in data["rm_scores"].unbind()] == [1, 1, 0, 0]
     finally:
         tq.close()
+
+
+def test_the_advantages_of_a_group_are_those_of_the_samples_that_have_a_verdict(verl: Verl, own: Server, cluster: None, tmp_path: Path) -> None:
+    """One of four is lost; verl's V1 trainer then computes as if there had been three."""
+    tq = pytest.importorskip("transfer_queue", reason="this verl has no V1 trainer")
+    from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
+    from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
+    from verl.utils import tensordict_utils
+
+    own.start()
+    verl.settings.update(server=own.address, retries=0)
+    verl.overrides += ["actor_rollout_ref.rollout.n=4", "actor_rollout_ref.rollout.agent.num_workers=1", "transfer_queue.backend.SimpleStorage.num_data_storage_units=1"]
+    verl.before = partial(second_message_waits, tmp_path / "lost")
+    config = verl.config()
+    rows = verl.samples(config, [(TASK, f"gold-{TASK}+wrong")])
+    verl.worker(config)
+    loser = threading.Thread(target=lose_the_third, args=(own, tmp_path / "lost"), daemon=True)
+    loser.start()
+    tq.init(config.transfer_queue)
+    try:
+        manager = AgentLoopManagerTQ.create(config, verl.model, None, [])
+        batch = tensordict_utils.get_tensordict({**collate_fn(rows), "uid": np.array(["group"], dtype=object)})
+        tensordict_utils.assign_non_tensor_data(batch, "global_steps", 1)
+        tq.kv_batch_put(keys=["group"], partition_id="train", tags=[{"is_prompt": True, "status": "pending", "global_steps": 1}])
+        manager.generate_sequences(batch)
+        Server.wait_until(lambda: tq.kv_list("train")["train"]["group"]["status"] in ("finished", "failure"), "the prompt to be over", 120)
+        kept = sorted(set(tq.kv_list("train")["train"]) - {"group"})
+        assert kept == ["group_0_0", "group_1_0", "group_3_0"]
+        data = DataProto(batch=tq.kv_batch_get(keys=kept, partition_id="train", select_fields=["rm_scores", "response_mask"]).to_padded_tensor())
+    finally:
+        tq.close()
+        loser.join()
+    scores = data.batch["rm_scores"].sum(-1).tolist()
+    assert sorted(set(scores)) == [0, 1]
+    data.batch["token_level_rewards"] = data.batch["rm_scores"]
+    data.non_tensor_batch["uid"] = np.array(["group"] * 3, dtype=object)
+    found = compute_advantage_for_multi_trajectories(data, kept, config.algorithm.adv_estimator, num_repeat=4, config=config.algorithm)
+    by_hand = [(score - statistics.mean(scores)) / (statistics.stdev(scores) + 1e-6) for score in scores]
+    for advantages, mask, expected in zip(found.batch["advantages"], data.batch["response_mask"].bool(), by_hand, strict=True):
+        assert advantages[mask].tolist() == pytest.approx([expected] * int(mask.sum()))
+
+
+def lose_the_third(server: Server, done: Path) -> None:
+    """As when a lease ends: the trajectory is gone under the policy's hands."""
+    Server.wait_until(lambda: any(one.labels.get("sample") == "2" for one in living(server)), "the third sample to begin", 120)
+    with sandlot.sync.connect(server.address) as client:
+        client.release([one.id for one in living(server) if one.labels.get("sample") == "2"])
+    done.touch()
