@@ -20,6 +20,7 @@ import sandlot.sync
 from certificates import authority, certificate
 from conftest import base_config
 from sandlot.adapters.connection import connection
+from sandlot.adapters.held import Wanted, hold
 from sandlot.adapters.settings import Settings
 from server import CLI, ROOT, Server
 
@@ -74,6 +75,11 @@ def test_every_client_gets_through_with_its_files(secured: Secured, monkeypatch:
         settings = Settings.read({"server": secured.address, "token": TOKEN, "tls": secured.files()}, "yaml")
         async with connection(settings) as client:
             assert len([task async for task in client.tasks()]) == 8
+        held = await hold(Wanted(secured.address, TASK, token=TOKEN, tls=secured.files()))
+        try:
+            assert (await held.submit()).outcome == "EMPTY_PATCH"
+        finally:
+            await held.release()
 
     asyncio.run(play())
     for name, path in secured.variables().items():

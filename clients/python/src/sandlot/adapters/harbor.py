@@ -11,6 +11,7 @@ import math
 import os
 import posixpath
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +19,24 @@ from harbor.environments.base import BaseEnvironment, ExecResult, transfer_tar_f
 from harbor.environments.capabilities import EnvironmentCapabilities
 from harbor.models.verifier.result import VerifierResult
 from harbor.verifier.base import BaseVerifier
-from pydantic import BaseModel, ConfigDict
 
 import sandlot
 
-from .held import Held, Wanted, hold
+from .harness import HarnessSettings
+from .held import Held, hold
 from .output import output_of
 from .transfer import download_folder, upload
 
 
-class SandlotEnvironmentConfig(BaseModel):
-    """The block `environment.kwargs`. An unknown key is an error; a token comes from `token_variable`."""
+class SandlotEnvironmentConfig(HarnessSettings):
+    """
+    The block `environment.kwargs`. An unknown key is an error; a token comes from `token_variable`. Without `task_id` and `image` the
+    task is that of the name of Harbor's, without its organisation; an image is for a verifier of Harbor's own. `limits` are
+    in place of what Harbor's task says of processors and memory.
+    """
 
-    model_config = ConfigDict(extra="forbid")
-
-    task_id: str = ""
-    """Empty: the name of Harbor's task, without its organisation."""
-    image: str = ""
-    """In place of a task: a bare sandbox from this container image, for a verifier of Harbor's own."""
-    server: str = "127.0.0.1:50051"
     token_variable: str = "SANDLOT_TOKEN"
     """Of the environment: Harbor writes configurations into its results, and a token is not for them."""
-    tls: dict[str, str] = {}
-    """By the names of `sandlot.Tls`."""
-    graded: bool = True
-    """A trajectory, for `SandlotVerifier`. False: a bare sandbox with the environment of the task and no grade."""
-    pool: str = ""
-    labels: dict[str, str] = {}
-    limits: dict[str, int] = {}
-    """By the names of `sandlot.Limits`; in place of what the task says of processors and memory."""
-    command_timeout_s: float = 3600.0
-    """Of a command that comes without a time-out."""
-    patience_s: float = 600.0
-    create_deadline_s: float = 3600.0
 
 
 _HARBORS = frozenset(inspect.signature(BaseEnvironment.__init__).parameters)
@@ -83,12 +69,10 @@ class SandlotEnvironment(BaseEnvironment):  # type: ignore[misc,unused-ignore]
             )
 
     async def start(self, force_build: bool) -> None:
-        settings = self._settings.model_dump(exclude={"token_variable", "command_timeout_s", "task_id"})
         named = "" if self._settings.image else self.environment_name.rpartition("/")[2]
         task_id = self._settings.task_id or named
         token = os.environ.get(self._settings.token_variable)
-        labels = {"harbor": self.session_id, **settings.pop("labels")}
-        self._held = await hold(Wanted(task_id=task_id, token=token, labels=labels, **settings))
+        self._held = await hold(replace(self._settings.wanted(token, harbor=self.session_id), task_id=task_id))
         await self.ensure_dirs(self._mount_targets(writable_only=True))
 
     async def stop(self, delete: bool) -> None:

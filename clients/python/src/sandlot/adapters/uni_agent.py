@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from uni_agent.sandbox import ExecResult, Sandbox, SandboxConfig
 from uni_agent.sandbox.registry import register_sandbox
 from uni_agent.tasks.base import Task, TaskConfig, TaskResult
@@ -19,34 +19,17 @@ from uni_agent.tasks.registry import register_task
 
 import sandlot
 
-from .held import Held, Wanted, hold
+from .harness import HarnessSettings
+from .held import Held, hold
 from .output import output_of
 from .session import Session, SyntaxFault
 
 
-class SandlotSandboxConfig(BaseModel):
+class SandlotSandboxConfig(HarnessSettings):
     """The block `sandbox_kwargs`. An unknown key is an error. uni-agent's own `image` and `runtime_timeout` beside it mean nothing."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    task_id: str = ""
-    image: str = ""
-    """In place of a task: a bare sandbox from this container image, without a grade."""
-    server: str = "127.0.0.1:50051"
     token: str | None = Field(default=None, repr=False)
     """With the scopes `rollout` and `sandbox`."""
-    tls: dict[str, str] = {}
-    """By the names of `sandlot.Tls`."""
-    graded: bool = True
-    """A trajectory, for `submit()`. False: a bare sandbox with the environment of the task and no grade."""
-    pool: str = ""
-    labels: dict[str, str] = {}
-    limits: dict[str, int] = {}
-    """By the names of `sandlot.Limits`."""
-    command_timeout_s: float = 3600.0
-    """Of a command that comes without a time-out."""
-    patience_s: float = 600.0
-    create_deadline_s: float = 3600.0
 
 
 @register_sandbox("sandlot")
@@ -67,7 +50,7 @@ class SandlotSandbox(Sandbox):  # type: ignore[misc,unused-ignore]
         return cls(**config.sandbox_kwargs)
 
     async def start(self) -> None:
-        self._held = await hold(Wanted(**self._config.model_dump(exclude={"command_timeout_s"})))
+        self._held = await hold(self._config.wanted(self._config.token))
 
     async def stop(self) -> None:
         """Idempotent. A server that is out of reach does it when the lease is over."""

@@ -28,6 +28,8 @@ class SandlotTasksetConfig(vf.TasksetConfig):  # type: ignore[misc,unused-ignore
     server: str = "127.0.0.1:50051"
     token_variable: str = "SANDLOT_TOKEN"
     """Of the environment: configurations are written to disk, and a token is not."""
+    tls: dict[str, str] = Field(default_factory=dict)
+    """By the names of `sandlot.Tls`."""
     filter: str = "playable=true"
     """As of `Client.tasks`."""
 
@@ -38,6 +40,7 @@ class SandlotHarnessConfig(vf.HarnessConfig):  # type: ignore[misc,unused-ignore
     id: str = "sandlot-verifiers"
     server: str = "127.0.0.1:50051"
     token_variable: str = "SANDLOT_TOKEN"
+    tls: dict[str, str] = Field(default_factory=dict)
     pool: str = ""
     grade_unsubmitted: bool = False
     patience_s: float = 600.0
@@ -54,7 +57,7 @@ class SandlotHarnessConfig(vf.HarnessConfig):  # type: ignore[misc,unused-ignore
         return value
 
     def settings(self) -> Settings:
-        block = {name: getattr(self, name) for name in (*_SETTINGS, "limits", "labels")}
+        block = {name: getattr(self, name) for name in (*_SETTINGS, "tls", "limits", "labels")}
         return Settings.read({**block, "token": os.environ.get(self.token_variable)}, "SandlotHarnessConfig")
 
 
@@ -87,7 +90,7 @@ class SandlotTask(vf.Task[vf.TaskData, SandlotState]):  # type: ignore[misc,unus
 class SandlotTaskset(vf.Taskset[SandlotTask, SandlotTasksetConfig]):  # type: ignore[misc,unused-ignore]
     def load(self) -> Iterable[SandlotTask]:
         config = self.config
-        with sync.connect(config.server, os.environ.get(config.token_variable)) as client:
+        with sync.connect(config.server, os.environ.get(config.token_variable), tls=config.tls) as client:
             found = [client.task(task.id) for task in client.tasks(config.filter)]
         for task in found:
             system = "\n\n".join(one["content"] for one in task.messages if one["role"] == "system")

@@ -37,6 +37,8 @@ from swerex.runtime.abstract import (
     WriteFileRequest,
 )
 
+from sandlot.adapters.harness import HarnessSettings
+from sandlot.adapters.held import Wanted
 from sandlot.adapters.swe_rex import SandlotDeployment, SandlotRuntime
 
 TASK = "py-interval-merge"
@@ -307,3 +309,22 @@ async def test_a_server_that_does_not_offer_it_and_a_key_that_is_not_known_are_n
     await deployment.stop()
     with pytest.raises(ValidationError, match="tsk"):
         SandlotDeployment(tsk=TASK)
+
+
+def test_every_setting_of_a_harness_reaches_the_connection_and_the_sandbox() -> None:
+    """swe_rex, uni_agent and harbor take these keys."""
+    given: dict[str, Any] = {
+        "task_id": "task",
+        "image": "python:3.12",
+        "server": "grpcs://host:1",
+        "tls": {"ca_file": "ca.pem", "cert_file": "c.pem", "key_file": "c.key"},
+        "graded": False,
+        "pool": "train",
+        "limits": {"steps": 3},
+        "patience_s": 1.0,
+        "create_deadline_s": 2.0,
+    }
+    settings = HarnessSettings(**given, labels={"run_id": "7"}, command_timeout_s=5)
+    assert settings.wanted("secret", trial="a") == Wanted(token="secret", labels={"trial": "a", "run_id": "7"}, **given)
+    with pytest.raises(ValidationError, match="servr"):
+        HarnessSettings(servr="host:1")

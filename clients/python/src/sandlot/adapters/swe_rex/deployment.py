@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from swerex.deployment.abstract import AbstractDeployment
 from swerex.deployment.hooks.abstract import CombinedDeploymentHook, DeploymentHook
 from swerex.exceptions import DeploymentNotStartedError
@@ -15,36 +15,18 @@ from swerex.utils.log import get_logger
 
 import sandlot
 
-from ..held import Held, Wanted, hold
+from ..harness import HarnessSettings
+from ..held import Held, hold
 from .runtime import SandlotRuntime
 
 _ALIVE_S = 10.0
 
 
-class SandlotDeploymentConfig(BaseModel):
+class SandlotDeploymentConfig(HarnessSettings):
     """What `SandlotDeployment` takes. An unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    task_id: str = ""
-    image: str = ""
-    """In place of a task: a bare sandbox from this container image, without a grade."""
-    server: str = "127.0.0.1:50051"
     token: str | None = Field(default=None, repr=False)
     """With the scopes `rollout` and `sandbox`."""
-    tls: dict[str, str] = {}
-    """By the names of `sandlot.Tls`."""
-    graded: bool = True
-    """A trajectory, for `submit()`. False: a bare sandbox with the environment of the task and no grade."""
-    pool: str = ""
-    labels: dict[str, str] = {}
-    limits: dict[str, int] = {}
-    """By the names of `sandlot.Limits`."""
-    command_timeout_s: float = 3600.0
-    """Of a command that comes without a time-out: SWE-ReX would wait for ever."""
-    patience_s: float = 600.0
-    """How long the server may be out of reach."""
-    create_deadline_s: float = 3600.0
 
 
 class SandlotDeployment(AbstractDeployment):  # type: ignore[misc,unused-ignore]
@@ -74,8 +56,7 @@ class SandlotDeployment(AbstractDeployment):  # type: ignore[misc,unused-ignore]
         if self._held is not None:
             return
         self._hooks.on_custom_step("Creating the sandbox")
-        options = self._config.model_dump(exclude={"command_timeout_s"})
-        self._held = await hold(Wanted(**options))
+        self._held = await hold(self._config.wanted(self._config.token))
         self._runtime = SandlotRuntime(self._held, self._config.command_timeout_s)
 
     async def is_alive(self, *, timeout: float | None = None) -> IsAliveResponse:
