@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Validity } from "../src/gen/sandlot/v1/grade_pb.ts";
 import { specIn } from "../test/support/backends.ts";
 import { Subject } from "../test/support/subject.ts";
-import { VARIANTS } from "../test/support/variants.ts";
+import { VARIANTS, type Variant } from "../test/support/variants.ts";
 import { compare, type Row, timed } from "./measure.ts";
 import { OurServer } from "./ours.ts";
 import { buildRoot } from "./root.ts";
@@ -16,13 +16,15 @@ const FILE_BYTES = 1_048_576;
 const GROUPS = 16;
 const MEMBERS = 8;
 const STEPS = 4;
+/** So many reasons of lost rewards are said. */
+const SAID = 3;
 
 type Say = (line: string) => void;
 type Timings = Record<"create" | "execute" | "transfer" | "release", number[]>;
 
 /** What a sandbox costs on each backend that can be had here, as ratios to oci in the same run, and one step of GRPO on each. Never anything hostile: one of them isolates nothing. */
-export async function benchBackends(say: Say): Promise<Row[]> {
-  const subjects = await opened(say);
+export async function benchBackends(say: Say, only: readonly string[]): Promise<Row[]> {
+  const subjects = await opened(say, only);
   try {
     const timings = new Map<Subject, Timings>(
       subjects.map((subject) => [subject, { create: [], execute: [], transfer: [], release: [] }]),
@@ -37,9 +39,12 @@ export async function benchBackends(say: Say): Promise<Row[]> {
   }
 }
 
-async function opened(say: Say): Promise<Subject[]> {
+/** The first one is what the others are compared with. */
+async function opened(say: Say, names: readonly string[]): Promise<Subject[]> {
   const subjects: Subject[] = [];
-  for (const variant of VARIANTS.filter(({ only }) => only === undefined)) {
+  const wanted = ({ backend }: Variant, at: number): boolean =>
+    at === 0 || names.length === 0 || names.includes(backend);
+  for (const variant of VARIANTS.filter(({ only }) => only === undefined).filter(wanted)) {
     await Subject.open(variant).then(
       (subject) => subjects.push(subject),
       (error: unknown) => say(`left out: ${variant.name}: ${error instanceof Error ? error.message : String(error)}`),
@@ -98,7 +103,8 @@ async function steps(subjects: readonly Subject[], say: Say): Promise<Row[]> {
         backend: settings(own),
       });
       try {
-        played.push(await step(variant.name, server));
+        say(`${variant.name}: a step of ${GROUPS} groups of ${MEMBERS}`);
+        played.push(await step(variant.name, server, say));
         const last = played.at(-1);
         say(
           `${variant.name}: ${last?.wallS.toFixed(1)} s to the last reward, ${last?.lost} of ${GROUPS * MEMBERS} lost`,
@@ -124,7 +130,7 @@ function settings(own: object): object {
   return Object.fromEntries(Object.entries(own).filter(([key]) => key !== "env"));
 }
 
-async function step(name: string, server: OurServer): Promise<Step> {
+async function step(name: string, server: OurServer, say: Say): Promise<Step> {
   const first = await server.create(); // prepares the environment
   await server.release(first.id);
   const environment: number[] = [];
@@ -132,17 +138,22 @@ async function step(name: string, server: OurServer): Promise<Step> {
   const { ms } = await timed(() =>
     Promise.all(
       Array.from({ length: GROUPS * MEMBERS }, async (_, index) => {
-        const share = await trajectory(server, index).catch(() => undefined);
-        if (share === undefined) lost += 1;
-        else environment.push(share);
+        const share = await trajectory(server, index).catch(String);
+        if (typeof share === "number") environment.push(share);
+        else {
+          lost += 1;
+          if (lost <= SAID) say(`${name}: a reward was lost: ${share}`);
+        }
+        const done = environment.length + lost;
+        if (done % (2 * MEMBERS) === 0) say(`${name}: ${done} done`);
       }),
     ),
   );
   return { name, wallS: ms / 1_000, environment: environment.length === 0 ? [Number.NaN] : environment, lost };
 }
 
-/** The share of the environment in percent; undefined when there was no reward. */
-async function trajectory(server: OurServer, index: number): Promise<number | undefined> {
+/** The share of the environment in percent, or why there was no reward. */
+async function trajectory(server: OurServer, index: number): Promise<number | string> {
   const began = performance.now();
   let elsewhereMs = 0;
   const { id } = await server.create();
@@ -154,7 +165,7 @@ async function trajectory(server: OurServer, index: number): Promise<number | un
       elsewhereMs += thinkMs + (timings?.commandMs ?? 0);
     }
     const grade = await server.submitted(id);
-    if (grade.validity !== Validity.VALID || grade.reward === undefined) return undefined;
+    if (grade.validity !== Validity.VALID || grade.reward === undefined) return grade.reason;
     return 100 * (1 - elsewhereMs / (performance.now() - began));
   } finally {
     await server.release(id);

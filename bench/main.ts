@@ -7,7 +7,8 @@ import { benchTax } from "./tax.ts";
 
 type Say = (line: string) => void;
 
-const BENCHES: Readonly<Record<string, (say: Say) => Promise<Row[]>>> = {
+/** `only`: names of backends, for benches that have several; empty: all. */
+const BENCHES: Readonly<Record<string, (say: Say, only: readonly string[]) => Promise<Row[]>>> = {
   sandbox: benchSandbox,
   tax: benchTax,
   backends: benchBackends,
@@ -21,14 +22,19 @@ const BENCHES: Readonly<Record<string, (say: Say) => Promise<Row[]>>> = {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   strict: false,
-  options: { json: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
+  options: {
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+    only: { type: "string", multiple: true, default: [] },
+  },
 });
 const bench = positionals.length === 1 ? BENCHES[positionals[0] ?? ""] : undefined;
 if (!bench) {
-  const usage = `usage: scripts/bench NAME [--json], NAME one of ${Object.keys(BENCHES).join(", ")}\n`;
+  const usage = `usage: scripts/bench NAME [--json] [--only BACKEND]..., NAME one of ${Object.keys(BENCHES).join(", ")}\n`;
   (values["help"] ? process.stdout : process.stderr).write(usage);
   process.exit(values["help"] ? 0 : 2);
 }
-const rows = await bench((line) => process.stderr.write(`${line}\n`));
+const only = (values["only"] as string[] | undefined) ?? []; // as the options say
+const rows = await bench((line) => process.stderr.write(`${line}\n`), only);
 for (const row of rows) if (values["json"]) process.stdout.write(`${JSON.stringify(row)}\n`);
 if (!values["json"] && rows.length > 0) process.stdout.write(`${table(rows)}\n`);
