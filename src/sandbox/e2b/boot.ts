@@ -129,14 +129,15 @@ tar -S --numeric-owner --xattrs --xattrs-include='trusted.overlay.opaque' --xatt
 stat -c %s "$1"
 `;
 
-/** Puts a layer onto the machine's own files. Argument: the archive; beside it, with the ending .removed, the names of what goes first, and with .files those that are no folders, before which folders give way. */
+/** Puts a layer onto the machine's own files. Argument: the archive; beside it, with the ending .removed, the names of what goes first, and with .files those that are no folders, before which folders give way. Done once, however often it is run. */
 export const APPLY = `
 set -e
-[ -f "$1" ] || exit 0
+[ ! -e "$1.done" ] || exit 0
 cd /
 xargs -0 -r -a "$1.removed" rm -rf --
 while IFS= read -r -d '' path; do if [ -d "$path" ] && [ ! -L "$path" ]; then rm -rf -- "$path"; fi; done < "$1.files"
 tar -xf "$1" --numeric-owner --same-owner --same-permissions --xattrs --xattrs-include='security.capability'
+: > "$1.done"
 rm -f "$1" "$1.removed" "$1.files"
 `;
 

@@ -3,7 +3,7 @@ import { Template } from "e2b";
 import { z } from "zod";
 import { SandlotError } from "../../errors.ts";
 import type { ImageWatch } from "../sandbox.ts";
-import { type Control, isAbsent, ServiceError, unlessGone } from "./control.ts";
+import { type Control, isAbsent, isPassing, ServiceError, unlessGone } from "./control.ts";
 
 export interface BuildWish {
   readonly name: string;
@@ -60,32 +60,49 @@ export class Builds {
     if (build === undefined) return await this.#pause(watch.signal);
     const { templateID, buildID } = build;
     const at = `builds/${encodeURIComponent(buildID)}`;
-    const { image, dockerfile } = wish;
-    const template = dockerfile === undefined ? Template().fromImage(image) : Template().fromDockerfile(dockerfile);
-    const recipe: unknown = JSON.parse(await Template.toJSON(template.setUser("root"), false));
-    // An answer that was lost is one to a build that has begun: how it stands is asked below.
-    await this.#control
-      .ask("POST", `/v2/templates/${encodeURIComponent(templateID)}/${at}`, { body: recipe })
-      .catch((error: unknown) => {
-        if (!(error instanceof ServiceError) || (error.status !== 0 && error.status < 500)) throw error;
-      });
-    const reason = await this.#finished(`/templates/${encodeURIComponent(templateID)}/${at}/status`, watch);
+    const status = `/templates/${encodeURIComponent(templateID)}/${at}/status`;
+    await this.#begin(`/v2/templates/${encodeURIComponent(templateID)}/${at}`, wish, status);
+    const reason = await this.#finished(status, watch);
     if (reason === undefined) return templateID;
     if (/supersed|cancel/i.test(reason)) return await this.#pause(watch.signal);
     throw new SandlotError("task", `no template could be built from the image ${wish.image}: ${reason}`);
   }
 
+  /** A build that was begun is not begun again: when it is not known, how it stands tells. */
+  async #begin(path: string, { image, dockerfile }: BuildWish, status: string): Promise<void> {
+    const template = dockerfile === undefined ? Template().fromImage(image) : Template().fromDockerfile(dockerfile);
+    const body: unknown = JSON.parse(await Template.toJSON(template.setUser("root"), false));
+    await this.#control.again(async () => {
+      const told = await this.#control.ask("POST", path, { body }).catch((error: unknown) => {
+        if (!(error instanceof ServiceError) || !isPassing(error)) throw error;
+        return error;
+      });
+      if (told.status === ACCEPTED || standingOf((await this.#progress(status, 0)).status) !== "asked for") return;
+      throw told instanceof ServiceError
+        ? told
+        : new ServiceError(0, `the service said ${told.status}, and built nothing`);
+    });
+  }
+
+  #progress(path: string, logsOffset: number): Promise<z.infer<typeof Progress>> {
+    const query = { logsOffset };
+    return this.#control.again(async () =>
+      this.#control.checked(Progress, await this.#control.ask("GET", path, { query })),
+    );
+  }
+
   async #named(name: string): Promise<string | undefined> {
     const path = `/templates/aliases/${encodeURIComponent(name)}`;
-    const told = await this.#control.again(() => this.#control.ask("GET", path)).catch(unlessUnknown);
-    return told === undefined ? undefined : this.#control.checked(Alias, told).templateID;
+    const ask = async () => this.#control.checked(Alias, await this.#control.ask("GET", path));
+    return (await this.#control.again(ask).catch(unlessUnknown))?.templateID;
   }
 
   /** A name is there as soon as a build was asked for. A service that does not tell its builds is believed. */
   async #standingOf(id: string): Promise<Standing> {
     const path = `/templates/${encodeURIComponent(id)}`;
-    const told = await this.#control.again(() => this.#control.ask("GET", path)).catch(unlessUnknown);
-    const builds = Told.safeParse(told?.json).data?.builds?.map(({ status }) => standingOf(status));
+    const ask = async () => this.#control.checked(Told, await this.#control.ask("GET", path));
+    const told = await this.#control.again(ask).catch(unlessUnknown);
+    const builds = told?.builds?.map(({ status }) => standingOf(status));
     if (!builds) return "ready";
     const found = (["ready", "going on", "asked for"] as const).find((standing) => builds.includes(standing));
     return found ?? "failed";
@@ -112,10 +129,7 @@ export class Builds {
   async #finished(path: string, { signal, report }: ImageWatch): Promise<string | undefined> {
     const until = performance.now() + this.#control.waits.buildMs;
     for (let offset = 0; ; ) {
-      const query = { logsOffset: offset };
-      const told = await this.#control.again(async () =>
-        this.#control.checked(Progress, await this.#control.ask("GET", path, { query })),
-      );
+      const told = await this.#progress(path, offset);
       const lines = told.logEntries?.map(({ message }) => message ?? "") ?? told.logs ?? [];
       offset += lines.length;
       for (const line of lines) report({ message: line.slice(0, 200) });
@@ -145,6 +159,9 @@ function reasonOf({ reason }: z.infer<typeof Progress>, lines: readonly string[]
   const words = typeof reason === "string" ? reason : reason?.message;
   return words || lines.at(-1) || "the service gave no reason";
 }
+
+/** Of the answer to the begin of a build. */
+const ACCEPTED = 202;
 
 /** A service may not know how to be asked. */
 function unlessUnknown(error: unknown): undefined {

@@ -34,6 +34,7 @@ export interface Ask {
 }
 
 export interface Told {
+  readonly status: number;
   /** Decoded; undefined when it was empty or no JSON. */
   readonly json: unknown;
   readonly headers: Headers;
@@ -72,7 +73,7 @@ export class Control {
       throw new ServiceError(0, `the service at ${this.config.apiUrl} did not answer: ${words}`, { cause });
     });
     const { response, data, error } = answer;
-    if (response.ok) return { json: decoded(data), headers: response.headers };
+    if (response.ok) return { status: response.status, json: decoded(data), headers: response.headers };
     const advice = response.status === 401 || response.status === 403 ? ": does the key fit the domain?" : "";
     throw new ServiceError(
       response.status,

@@ -86,19 +86,19 @@ export class Envd {
       if (!isAnswered) request.end(`\r\n--${boundary}--\r\n`);
       const response = await accepted(await answered);
       if (!request.writableEnded) throw new EnvdError(0, "", "the sandbox's daemon took a file before it was whole");
-      await drained(response);
+      await told(response);
     } catch (error) {
       request.destroy();
       throw error;
     }
   }
 
-  /** Throws `EnvdError` when it is cut off. */
-  async *download(path: string): AsyncGenerator<Uint8Array> {
+  /** Throws `EnvdError` when it is cut off, or, before its first byte, when it is a short one of another size: a page in its place. */
+  async *download(path: string, bytes: number): AsyncGenerator<Uint8Array> {
     const request = this.#open("GET", `/files?${new URLSearchParams({ path, username: "root" })}`, this.waits.fileMs);
     request.end();
     try {
-      yield* await accepted(await answerOf(request));
+      yield* whole(await accepted(await answerOf(request)), bytes);
     } catch (error) {
       if (error instanceof EnvdError) throw error;
       throw new EnvdError(0, "", "a file of the sandbox's daemon was cut off", error);
@@ -112,7 +112,7 @@ export class Envd {
       "content-type": "application/json",
     });
     request.end(JSON.stringify(message));
-    await drained(await accepted(await answerOf(request)));
+    await told(await accepted(await answerOf(request)));
   }
 
   async #tell(method: string, message: unknown): Promise<Telling> {
@@ -154,6 +154,7 @@ export class Envd {
 const HTTP = new HttpAgent({ keepAlive: true });
 const HTTPS = new HttpsAgent({ keepAlive: true });
 const WORDS = 2_000;
+const KEPT = 65_536;
 
 function answerOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -176,12 +177,32 @@ async function accepted(response: IncomingMessage): Promise<IncomingMessage> {
   throw new EnvdError(status, code, `the sandbox's daemon answered ${status}: ${text}`);
 }
 
-async function drained(response: IncomingMessage): Promise<void> {
+/** Reads an answer to its end. One that is no JSON is not the daemon's: nothing was done. */
+async function told(response: IncomingMessage): Promise<void> {
+  let text = "";
   try {
-    for await (const _ of response);
+    for await (const part of response) text += String(part);
   } catch (error) {
     throw new EnvdError(0, "", "the answer of the sandbox's daemon was cut off", error);
   }
+  try {
+    if (text !== "") JSON.parse(text);
+  } catch (error) {
+    throw new EnvdError(0, "", `the sandbox's daemon answered with something else: ${text.slice(0, WORDS)}`, error);
+  }
+}
+
+/** Keeps the beginning back until it is known that it may be what is meant. */
+async function* whole(response: IncomingMessage, bytes: number): AsyncGenerator<Uint8Array> {
+  const kept: Buffer[] = [];
+  let size = 0;
+  for await (const part of response) {
+    size += part.length;
+    kept.push(part);
+    if (size >= Math.min(bytes, KEPT)) yield* kept.splice(0);
+  }
+  if (kept.length > 0 || size === 0)
+    throw new EnvdError(0, "", `expected a file of ${bytes} bytes, got one of ${size}`);
 }
 
 async function written(request: ClientRequest, part: Uint8Array): Promise<void> {

@@ -55,14 +55,18 @@ export class Machine {
   /** All of a file of that size, or fault `sandbox`: a service may end an answer early and not say so. */
   async *download(path: string, bytes: number): AsyncGenerator<Uint8Array> {
     let left = bytes;
-    try {
-      for await (const part of this.envd.download(path)) {
-        left -= part.length;
-        yield part;
+    for (let attempt = 1; left === bytes && attempt <= ATTEMPTS; attempt++) {
+      try {
+        for await (const part of this.envd.download(path, bytes)) {
+          left -= part.length;
+          yield part;
+        }
+        break;
+      } catch (error) {
+        if (!(error instanceof EnvdError)) throw error;
+        if (left !== bytes || attempt === ATTEMPTS) throw new SandlotError("sandbox", error.message, { cause: error });
+        await this.#rest(attempt);
       }
-    } catch (error) {
-      if (!(error instanceof EnvdError)) throw error;
-      throw new SandlotError("sandbox", error.message, { cause: error });
     }
     if (left !== 0) throw new SandlotError("sandbox", `expected a file of ${bytes} bytes, got ${bytes - left}`);
   }
@@ -92,7 +96,11 @@ export class Machine {
           throw new RunnerGone("the sandbox is gone", { cause: error });
         if (attempt === ATTEMPTS) throw new SandlotError("sandbox", error.message, { cause: error });
       }
-      await sleep((this.envd.waits.pauseMs / 2) * 2 ** attempt * (0.5 + Math.random()));
+      await this.#rest(attempt);
     }
+  }
+
+  #rest(attempt: number): Promise<void> {
+    return sleep((this.envd.waits.pauseMs / 2) * 2 ** attempt * (0.5 + Math.random()));
   }
 }

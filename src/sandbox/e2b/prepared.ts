@@ -160,10 +160,11 @@ async function placeBind(machine: Machine, { source }: Bind, target: string): Pr
   await machine.run(found.isDirectory() ? UNPACK_FOLDER : UNPACK_FILE, at, target, name);
 }
 
-/** Done already where the archive is gone: an answer was lost. */
-const UNPACK_FOLDER = 'set -e; [ -f "$1" ] || exit 0; mkdir -p "$2"; tar -xf "$1" -C "$2" --numeric-owner; rm "$1"';
+/** Done once, however often they are run: an answer may be lost. */
+const UNPACK_FOLDER =
+  'set -e; [ ! -e "$1.done" ] || exit 0; mkdir -p "$2"; tar -xf "$1" -C "$2" --numeric-owner; : > "$1.done"; rm "$1"';
 const UNPACK_FILE =
-  'set -e; [ -f "$1" ] || exit 0; mkdir -p "$2.d"; tar -xf "$1" -C "$2.d" --numeric-owner; mv -T "$2.d/$3" "$2"; rm -r "$1" "$2.d"';
+  'set -e; [ ! -e "$1.done" ] || exit 0; mkdir -p "$2.d"; tar -xf "$1" -C "$2.d" --numeric-owner; mv -T "$2.d/$3" "$2"; : > "$1.done"; rm -r "$1" "$2.d"';
 const LAYER_MS = 1_800_000;
 
 async function* listOf(paths: readonly string[]): AsyncGenerator<Uint8Array> {

@@ -15,7 +15,11 @@ export interface Fault {
     readonly status: number;
     readonly headers?: Readonly<Record<string, string>>;
     readonly body?: unknown;
+    /** In place of a body: as it is. */
+    readonly text?: string;
   };
+  /** No answer comes, and nothing is done. */
+  readonly silent?: true;
   /** The connection ends: before the request is dealt with, or after, so that its answer is lost. */
   readonly cut?: "before" | "after";
   /** The connection ends after so many bytes of the answer's body. */
@@ -38,9 +42,14 @@ export async function meetFault(
   fault.times -= 1;
   if (fault.delayMs !== undefined) await sleep(fault.delayMs);
   if (fault.answer !== undefined) {
-    const { status, headers, body } = fault.answer;
+    const { status, headers, body, text } = fault.answer;
     request.resume();
-    response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body ?? {}));
+    const type = text === undefined ? "application/json" : "text/html";
+    response.writeHead(status, { "content-type": type, ...headers }).end(text ?? JSON.stringify(body ?? {}));
+    return false;
+  }
+  if (fault.silent) {
+    request.resume();
     return false;
   }
   if (fault.cut === "before") {
