@@ -119,7 +119,7 @@ function streaming(handler: AnyHandler, { output, methodKind }: DescMethod, path
     try {
       const about: Call = { ...incoming, scopes: frame.authorize(incoming) };
       for await (const message of handler(wellFormed(request), about) as AsyncIterable<Init>) {
-        if (!call.write(encode(output, create(output, message)))) await once(call, "drain", { signal });
+        await send(call, encode(output, create(output, message)), signal);
         signal.throwIfAborted();
       }
       incoming.answered();
@@ -133,6 +133,20 @@ function streaming(handler: AnyHandler, { output, methodKind }: DescMethod, path
   };
   return (call: Stream) => void run(call);
 }
+
+/** Resolves when there is room for more. Room is counted in messages: of large ones there is one at a time. */
+async function send(call: Stream, message: Uint8Array, signal: AbortSignal): Promise<void> {
+  const { promise: sent, resolve } = Promise.withResolvers<void>();
+  const hasRoom = call.write(message, () => resolve());
+  if (!hasRoom) await once(call, "drain", { signal });
+  else if (message.length > LARGE) {
+    const leave = (): void => resolve();
+    signal.addEventListener("abort", leave, { once: true });
+    await sent.finally(() => signal.removeEventListener("abort", leave));
+  }
+}
+
+const LARGE = 65_536;
 
 function wellFormed(request: unknown): unknown {
   if (request instanceof Malformed) throw new SandlotError("invalid", `The request cannot be read: ${request.reason}`);

@@ -20,8 +20,8 @@ export interface HarnessParts {
 }
 
 const KEEP_BYTES = 1 << 20;
-/** One read of a file: what the server holds of it at a time. */
-const PIECE_BYTES = 4 << 20;
+/** One read of a file: the server holds it a few times over, as read, as encoded and as sent. */
+const PIECE_BYTES = 1 << 20;
 
 /**
  * What a harness does in the sandbox of a live trajectory: at once, beside the queue of steps, each call that may change something journalled as intent and outcome. After a crash nothing is carried

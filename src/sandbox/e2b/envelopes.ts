@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Backlog } from "../backlog.ts";
 
 /** The frames of the Connect protocol's streams: a byte of flags, the size, JSON. */
 
@@ -57,29 +58,23 @@ const MAX_BYTES = 64 * 1_048_576;
 const LAST = 2;
 
 export class EnvelopeReader {
-  #parts: Buffer[] = [];
-  #size = 0;
+  readonly #backlog = new Backlog();
 
   push(arrived: Buffer): { readonly last: boolean; readonly message: Message }[] {
-    this.#parts.push(arrived);
-    this.#size += arrived.length;
+    this.#backlog.push(arrived);
     const found: { last: boolean; message: Message }[] = [];
-    for (let size = this.#wanted(); size !== undefined && this.#size >= size; size = this.#wanted()) {
-      const all = Buffer.concat(this.#parts);
-      this.#parts = [all.subarray(size)];
-      this.#size -= size;
-      const message = Message.parse(JSON.parse(all.toString("utf8", 5, size)));
-      found.push({ last: ((all[0] ?? 0) & LAST) !== 0, message });
+    for (let size = this.#size(); size !== undefined; size = this.#size()) {
+      const frame = this.#backlog.take(5 + size);
+      if (frame === undefined) break;
+      const message = Message.parse(JSON.parse(frame.toString("utf8", 5)));
+      found.push({ last: ((frame[0] ?? 0) & LAST) !== 0, message });
     }
     return found;
   }
 
-  /** Of the next frame with its head; undefined as long as that is not here. */
-  #wanted(): number | undefined {
-    if (this.#size < 5) return undefined;
-    if ((this.#parts[0]?.length ?? 0) < 5) this.#parts = [Buffer.concat(this.#parts)];
-    const size = 5 + (this.#parts[0]?.readUInt32BE(1) ?? 0);
-    if (size > MAX_BYTES) throw new Error(`a frame of ${size} bytes`);
+  #size(): number | undefined {
+    const size = this.#backlog.peek(5)?.readUInt32BE(1);
+    if (size !== undefined && size > MAX_BYTES) throw new Error(`a frame of ${size} bytes`);
     return size;
   }
 }

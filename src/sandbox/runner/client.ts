@@ -25,6 +25,7 @@ import {
   MalformedFrame,
   Op,
 } from "./frames.ts";
+import { garbageOf } from "./garbage.ts";
 import { type Dial, type Line, RunnerGone } from "./line.ts";
 
 export type { RunnerExecOptions, RunnerExecResult } from "./calls.ts";
@@ -241,6 +242,7 @@ export class RunnerClient implements AsyncDisposable {
     const reader = new FrameReader();
     this.#line = line;
     stream.on("data", (arrived: Buffer) => {
+      garbageOf(arrived.length);
       try {
         for (const frame of reader.push(arrived)) this.#hear(frame);
       } catch (error) {

@@ -1,4 +1,5 @@
 import { SandlotError } from "../../errors.ts";
+import { Backlog } from "../backlog.ts";
 
 /** The wire of runner/README.md. All numbers are little-endian. */
 export const Op = {
@@ -99,21 +100,24 @@ export function encodeData(data: Uint8Array): Buffer[] {
 
 /** Cuts what arrives into frames. */
 export class FrameReader {
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #backlog = new Backlog();
 
   /** Throws `MalformedFrame`; the reader is of no use afterwards. */
   push(arrived: Buffer): Frame[] {
-    let rest = this.#rest.length === 0 ? arrived : Buffer.concat([this.#rest, arrived]);
+    this.#backlog.push(arrived);
     const frames: Frame[] = [];
-    while (rest.length >= 4) {
-      const size = rest.readUInt32LE(0);
-      if (size < 2 || size > maxReplyBytes) throw new MalformedFrame(`a frame of ${size} bytes`);
-      if (rest.length < 4 + size) break;
-      frames.push(decodeFrame(rest.subarray(4, 4 + size)));
-      rest = rest.subarray(4 + size);
+    for (let size = this.#size(); size !== undefined; size = this.#size()) {
+      const frame = this.#backlog.take(4 + size);
+      if (frame === undefined) break;
+      frames.push(decodeFrame(frame.subarray(4)));
     }
-    this.#rest = rest;
     return frames;
+  }
+
+  #size(): number | undefined {
+    const size = this.#backlog.peek(4)?.readUInt32LE(0);
+    if (size !== undefined && (size < 2 || size > maxReplyBytes)) throw new MalformedFrame(`a frame of ${size} bytes`);
+    return size;
   }
 }
 
