@@ -83,11 +83,12 @@ describe("judging in a worker", () => {
   });
 
   it.each([
-    ["blocks", "<a></a>".repeat(2 * MIB)],
+    ["blocks", "<a></a>".repeat(MIB)],
     ["blocks within blocks", "<a>".repeat(MIB) + "</a>".repeat(MIB)],
+    ["numbers without a colon", `${" 1)\n".repeat(MIB)}:`],
     ["tags without an end", Array.from({ length: MIB }, (_, index) => `<a${index}>`).join("")],
   ])(
-    "cuts %s out of a log of p5.js in time",
+    "is done with %s in a log of p5.js in time",
     async (_, xml) => {
       const judge = newJudge({ deadlineMs: 30_000 });
       expect(await judge.judge(log(xml), expectation("parse_log_p5js"))).toMatchObject({ kind: "verdict" });

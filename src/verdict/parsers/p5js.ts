@@ -105,12 +105,13 @@ const MOST = 1000;
 
 /** `^\s*(\d+)\)(.{0,1000}?):` over lines: what stands between a number and the next colon, if that is near. */
 function* numberedTitles(log: string): Generator<string> {
-  let end = 0;
+  let [end, colon] = [0, -1];
   for (let line = 0; line !== -1 && line < log.length; line = nextLine(log, line)) {
     const match = line < end ? null : NUMBER.exec(log.slice(line, endOfLine(log, line)));
     if (match === null) continue;
     const start = line + match[0].length;
-    const colon = log.indexOf(":", start);
+    // Found once for all numbers before it.
+    if (colon < start) colon = log.indexOf(":", start);
     if (colon === -1) return;
     if (colon - start > 2 * MOST || [...log.slice(start, colon)].length > MOST) continue;
     end = colon + 1;
