@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Backend, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { bash, eventually, specIn } from "../support/backends.ts";
@@ -185,6 +186,37 @@ if (process.getuid?.() !== 0) {
       const rootfs = { type: "image", ref: "nowhere:1", digest: `sha256:${"0".repeat(64)}` } as const;
       await expect(backend.create(specIn(place, { rootfs }))).rejects.toMatchObject({ fault: "task" });
     });
+  });
+
+  test("servers of one host that need a template at once build it once", async () => {
+    await using service = await e2bService();
+    await using one = placeOn(service.server);
+    await using other = placeOn(service.server);
+    const opened = await Promise.all([one.open(), other.open()]);
+    await Promise.all(opened.map((backend) => backend.close()));
+    expect(service.server.templates.built).toHaveLength(1);
+  });
+
+  test("a server on another host waits for the build that is under way, and builds what was lost", async () => {
+    await using service = await e2bService();
+    const { server } = service;
+    await using here = placeOn(server);
+    await using there = placeOn(server, { lockDir: join(server.folder, "locks of another host") });
+    server.faults.push({ at: /^POST \/v2\/templates\//, times: 1, delayMs: 500 });
+    const first = here.open();
+    await eventually("a build was asked for", () => server.requests.includes("POST /v3/templates"));
+    const [backend, second] = await Promise.all([first, there.open()]);
+    expect(server.templates.built).toHaveLength(1);
+    await fetch(`${server.url}/templates/${server.templates.built[0]}`, {
+      method: "DELETE",
+      headers: { "x-api-key": server.apiKey },
+    });
+    const sandbox = await backend.create(specIn(here));
+    expect((await bash(sandbox, "cat file")).stdout).toBe("from the layer\n");
+    expect(server.requests.filter((line) => line === "POST /v3/templates")).toHaveLength(2);
+    await sandbox.dispose();
+    await Promise.all([backend.close(), second.close()]);
+    expect([await here.leftovers(), await there.leftovers()]).toEqual([[], []]);
   });
 
   test.each([

@@ -181,13 +181,20 @@ export class E2bBackend implements BareBackend {
   async #originsOf(
     spec: SandboxSpec,
     signal: AbortSignal | undefined,
+    isLast = false,
   ): Promise<{ readonly origin: Origin; readonly prepared: Origin | undefined }> {
     const watch = { signal: signal ?? new AbortController().signal, report: () => undefined };
     const origin = await this.#ground.templates.of(this.#imageOf(spec), watch);
     signal?.throwIfAborted();
-    const prepared = await this.#prepared.originOf(origin, spec);
-    signal?.throwIfAborted();
-    return { origin, prepared };
+    try {
+      const prepared = await this.#prepared.originOf(origin, spec);
+      signal?.throwIfAborted();
+      return { origin, prepared };
+    } catch (error) {
+      if (isLast || !isMissing(error)) throw error;
+      this.#ground.templates.forget(this.#imageOf(spec)); // the service lost it
+      return this.#originsOf(spec, signal, true);
+    }
   }
 
   async #begin(spec: SandboxSpec, { origin, prepared, renames, release, signal }: Beginning): Promise<E2bSandbox> {
