@@ -163,12 +163,20 @@ async function trial(place: string, backend: Backend): Promise<Finding> {
 }
 
 function isolation({ name, capabilities }: Backend): Finding[] {
-  if (capabilities.isolation)
-    return [ok("isolation", "own processes, files, network and user capabilities; the kernel is shared")];
+  if (capabilities.isolation) {
+    const kernel = KERNELS[name] ?? "the kernel is shared with this host";
+    return [ok("isolation", `own processes, files, network and user capabilities; ${kernel}`)];
+  }
   return [
     { name: "isolation", status: "warn", message: `none: on the ${name} backend commands can do all that you can do` },
   ];
 }
+
+/** Whose kernel a sandbox runs on, where it is not this host's. */
+const KERNELS: Readonly<Record<string, string>> = {
+  docker: "the kernel is that of the engine's host, or what its runtime puts before it",
+  e2b: "the kernel is that of the service's machine, which no other sandbox is in (E2B's machines have one of their own)",
+};
 
 /** What of a sandbox's contract cannot be had here, but for limits. */
 function lacking({ lacks }: Backend): Finding[] {

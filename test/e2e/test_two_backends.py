@@ -10,6 +10,7 @@ import pytest
 import sandlot
 from bundled import Answers, applied, task_file
 from conftest import ISOLATED
+from e2b import E2bServer
 from server import Server
 
 pytestmark = pytest.mark.skipif(not ISOLATED, reason="two backends at once are oci, which needs root here, and process")
@@ -56,6 +57,34 @@ def test_a_set_of_tasks_is_played_on_the_backend_that_the_configuration_names_an
                     assert (await t.submit()).reward == 0.0
 
     asyncio.run(play())
+
+
+def test_a_set_of_tasks_is_played_in_machines_of_e2b_beside_sandboxes_of_this_host(own: Server) -> None:
+    with E2bServer() as service:
+        with_two(own)
+        own.config = own.config.replace("plain: { type: process, commands_run_unprotected_on_this_host: true }", f"plain: {service.config().removeprefix('backend: ')}")
+        own.start(environment=service.environment)
+
+        async def play() -> None:
+            async with sandlot.connect(own.address, patience=60) as client:
+                assert [(one.name, one.type, one.isolated) for one in (await client.info()).backends] == [("default", "oci", True), ("plain", "e2b", True)]
+                async with client.trajectory(TASK) as near, client.trajectory("on-plain") as far:
+                    await asyncio.gather(near.bash("export SEEN=near"), far.bash("export SEEN=far"))
+                    own.kill()
+                    own.start(environment=service.environment)
+                    assert [(await t.bash("echo $SEEN")).text for t in (near, far)] == ["near\n", "far\n"]
+                    assert (await near.bash(applied(Answers.of(TASK).gold))).exit_code == 0
+                    assert (await far.bash(FIX)).exit_code == 0
+                    grades = [await near.submit(), await far.submit()]
+                    assert [(grade.reward, grade.provenance.backend) for grade in grades] == [(1.0, "oci"), (1.0, "e2b")]
+                async with client.trajectory("on-plain") as t:
+                    grade = await t.submit()
+                    assert (grade.reward, grade.outcome) == (0.0, "EMPTY_PATCH")
+
+        asyncio.run(play())
+        assert own.stop() == 0
+        assert service.ask("sandboxes") == []
+    own.config = ""  # for who looks after it: the service is no more
 
 
 def test_what_was_left_on_both_is_removed_by_the_next_start(own: Server) -> None:
