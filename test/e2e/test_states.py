@@ -180,7 +180,7 @@ def test_what_nobody_renews_ends_by_its_lease_and_is_gone(anyone_slow: Serving) 
     async def play() -> None:
         async with stub(anyone_slow) as service:
             left = (await create(service, "left alone", lease_ms=1000)).id
-            kept = (await create(service, "kept", lease_ms=60_000)).id
+            kept = (await create(service, "kept", lease_ms=600_000)).id
             before = (await listed(service, kept)).lease_until.ToMilliseconds()
             await until(lambda: state(service, left), "ENDED")
             assert word(trajectory_pb2.Ending, (await listed(service, left)).ending) == "LEASE"
@@ -188,7 +188,7 @@ def test_what_nobody_renews_ends_by_its_lease_and_is_gone(anyone_slow: Serving) 
             assert kept in str(anyone_slow.leftovers()["sandboxes"])
             renewed = await service.Heartbeat(pb.HeartbeatRequest(trajectory_ids=[kept]), timeout=120)
             assert renewed.alive[0].lease_until.ToMilliseconds() > before
-            longer = await service.Heartbeat(pb.HeartbeatRequest(trajectory_ids=[kept], lease_ms=600_000), timeout=120)
+            longer = await service.Heartbeat(pb.HeartbeatRequest(trajectory_ids=[kept], lease_ms=1_200_000), timeout=120)
             assert longer.alive[0].lease_until.ToMilliseconds() > before + 500_000
             await release(service, kept)
 
