@@ -7,7 +7,7 @@ calls resolve bundled tasks, from the server's rewards alone. Nothing is downloa
 
 The warm-up teaches how a tool call is written, by scripted conversations that edit at random and submit; which edits are right it
 does not tell, and 0.22 of them resolve the default task. `--shuffle` deals each step's rewards out at random among its samples, and
-then nothing is learnt. Writes `curve.csv` and `curve.png`. Twenty steps ended at 0.83 and 0.92 on two seeds, after some 540 s on two
+then nothing is learnt. Writes `curve.csv` and `curve.png`. Twenty steps ended at 0.83 to 0.92 on three seeds, after 520 to 730 s on two
 cores that were busy with other work (docs/trainers/examples.md).
 """
 
