@@ -21,6 +21,8 @@ export const CAPABILITIES = [
   "users",
   /** Something that reads the logs of its tests. */
   "log-parser",
+  /** Words that say what is to be done. */
+  "instruction",
   /** A command that runs its tests. */
   "test-command",
   /** Files of its tests that are fetched. */

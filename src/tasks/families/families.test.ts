@@ -79,6 +79,8 @@ describe("a row of SWE-smith", () => {
     expect(needs("swe-smith", { FAIL_TO_PASS: ["TestFormatters/flyway"] })).toEqual(["images", "test-command"]);
     expect(needs("swe-smith", { instance_id: "python__mypy.e93f06ce.x" })).toEqual(["images", "test-command"]);
     expect(needs("swe-smith", { FAIL_TO_PASS: ["TestFormatters/flyway"], test_cmd: "go test" })).toEqual(["images"]);
+    expect(needs("swe-smith", { problem_statement: "" })).toEqual(["images", "instruction"]);
+    expect(needs("swe-smith", { problem_statement: null })).toEqual(["images", "instruction"]);
   });
 });
 

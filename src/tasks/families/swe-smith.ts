@@ -32,7 +32,8 @@ const Row = z.object({
   instance_id: TaskId,
   repo: z.string().regex(/^[\w.-]+\/[\w.-]+$/, "expected owner/name"),
   image_name: z.string().min(1),
-  problem_statement: z.string().min(1),
+  /** Written for a part of the rows only. */
+  problem_statement: z.string().nullish(),
   FAIL_TO_PASS: SomeTests,
   PASS_TO_PASS: Tests,
   /** The bug. */
@@ -44,6 +45,7 @@ const Row = z.object({
 type Row = z.infer<typeof Row>;
 
 const TIMEOUT_MS = 90_000;
+const NO_INSTRUCTION = "the row has no issue text (problem_statement), so nothing says what is to be done";
 
 function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
   const branch = `refs/heads/${row.instance_id}`;
@@ -58,9 +60,13 @@ function taskFields(row: Row, origin: RowOrigin): z.input<typeof Task> {
     source: sourceOf(origin),
     repo: row.repo,
     language: "python",
-    instruction: row.problem_statement,
+    instruction: row.problem_statement || NO_INSTRUCTION,
     environment,
-    needs: [...needs, ...(command === undefined ? [noCommand(row)] : [])],
+    needs: [
+      ...needs,
+      ...(command === undefined ? [noCommand(row)] : []),
+      ...(row.problem_statement ? [] : [{ capability: "instruction", reason: NO_INSTRUCTION } as const]),
+    ],
     grader: {
       rule: "swe-smith@3a7c6bb",
       apply: "swebench@4.1.0",
