@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, type DescMethod, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
-import { type Client, credentials, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
+import { type Client, credentials, makeClientConstructor, type ServiceError, status } from "@grpc/grpc-js";
 import type { Grade } from "../src/gen/sandlot/v1/grade_pb.ts";
 import { RolloutService } from "../src/gen/sandlot/v1/rollout_service_pb.ts";
 import type { Trajectory } from "../src/gen/sandlot/v1/trajectory_pb.ts";
@@ -14,6 +14,7 @@ const MIB64 = 64 * 2 ** 20;
 const TASK = "bench-task";
 /** As of clients that wait for a grade: an engine that is slow loses no reward by it. */
 const DEADLINE_MS = 1_800_000;
+const ATTEMPTS = 20;
 
 type Methods = typeof RolloutService.method;
 
@@ -128,7 +129,23 @@ export class OurServer {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #call<M extends DescMethod>(method: M, request: MessageInitShape<M["input"]>): Promise<MessageShape<M["output"]>> {
+  /** Again where the connection broke, as clients do: every call may be repeated. */
+  async #call<M extends DescMethod>(
+    method: M,
+    request: MessageInitShape<M["input"]>,
+  ): Promise<MessageShape<M["output"]>> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#once(method, request);
+      } catch (error) {
+        const { code } = error as ServiceError; // grpc-js rejects with nothing else
+        if (attempt === ATTEMPTS || (code !== status.INTERNAL && code !== status.UNAVAILABLE)) throw error;
+        await sleep(1_000);
+      }
+    }
+  }
+
+  #once<M extends DescMethod>(method: M, request: MessageInitShape<M["input"]>): Promise<MessageShape<M["output"]>> {
     const call = this.#client[method.localName] as (
       request: object,
       options: object,
