@@ -1,14 +1,19 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Account } from "../../src/sandbox/e2b/account.ts";
+import { CLAIM } from "../../src/sandbox/e2b/boot.ts";
+import { Gate } from "../../src/sandbox/e2b/gate.ts";
+import { Machine } from "../../src/sandbox/e2b/machine.ts";
 import type { Backend, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { bash, eventually, specIn } from "../support/backends.ts";
 import { TOO_MANY } from "../support/e2b/faults.ts";
 import type { E2bServer } from "../support/e2b/server.ts";
-import { e2bService, placeOn } from "../support/e2b-variant.ts";
+import { e2bOptions, e2bService, placeOn } from "../support/e2b-variant.ts";
 import { leaveOut } from "../support/required.ts";
 import type { Place } from "../support/variants.ts";
 
+const ROOM = { maxSandboxes: 1, createsPerSecond: 1 };
 const CREATE = /^POST \/sandboxes$/;
 
 /** What the service may do wrong at each call, and what a server makes of it. */
@@ -186,6 +191,19 @@ if (process.getuid?.() !== 0) {
       const rootfs = { type: "image", ref: "nowhere:1", digest: `sha256:${"0".repeat(64)}` } as const;
       await expect(backend.create(specIn(place, { rootfs }))).rejects.toMatchObject({ fault: "task" });
     });
+  });
+
+  test("a service whose sandboxes share their files is refused before any is mixed with another", async () => {
+    await using service = await e2bService({ manner: "sparse" });
+    await using place = placeOn(service.server);
+    const backend = await place.open();
+    const first = await backend.create(specIn(place));
+    const [box] = service.server.sandboxes.named({ sandlot_id: first.id });
+    await box?.machine.run(["/bin/bash", "-c", "echo another > /var/lib/sandlot/machine"]);
+    const machine = new Machine({ sandboxId: box?.id ?? "" }, new Account(e2bOptions(service.server), new Gate(ROOM)));
+    await expect(machine.run(CLAIM, box?.id ?? "")).rejects.toThrow(/share their files: these are those of another/);
+    await first.dispose();
+    await backend.close();
   });
 
   test("servers of one host that need a template at once build it once", async () => {

@@ -129,6 +129,16 @@ tar -S --numeric-owner --xattrs --xattrs-include='trusted.overlay.opaque' --xatt
 stat -c %s "$1"
 `;
 
+/** Fails where another machine was furnished on the same files: a service whose sandboxes share those would mix their environments. Argument: the machine's id. */
+export const CLAIM = `
+mkdir -p ${PLACE}
+(set -C; echo "$1" > ${PLACE}/machine) 2>/dev/null && exit 0
+read -r owner < ${PLACE}/machine
+[ "$owner" = "$1" ] && exit 0
+echo "the service's sandboxes share their files: these are those of $owner" >&2
+exit 1
+`;
+
 /** Puts a layer onto the machine's own files. Argument: the archive; beside it, with the ending .removed, the names of what goes first, and with .files those that are no folders, before which folders give way. Done once, however often it is run. */
 export const APPLY = `
 set -e

@@ -8,7 +8,7 @@ import { packLayer } from "../archive/pack.ts";
 import { filterTar } from "../archive/tar.ts";
 import type { Bind, SandboxSpec } from "../sandbox.ts";
 import type { Account } from "./account.ts";
-import { APPLY, PLACE, SETTLE } from "./boot.ts";
+import { APPLY, CLAIM, PLACE, SETTLE } from "./boot.ts";
 import type { Machine } from "./machine.ts";
 import type { Origin } from "./templates.ts";
 
@@ -62,6 +62,7 @@ export class Prepared {
   /** Puts the runner, the layers and the binds of a spec into a machine. */
   async furnish(machine: Machine, spec: SandboxSpec): Promise<void> {
     const { runnerPath } = this.#options;
+    await machine.run(CLAIM, machine.lent.sandboxId);
     await machine.upload(`${PLACE}/runner`, () => createReadStream(runnerPath));
     for (const layer of spec.layers) await applyLayer(machine, layer);
     for (const [at, bind] of spec.binds.entries()) await placeBind(machine, bind, `${PLACE}/binds/${at}`);
