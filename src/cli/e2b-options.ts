@@ -42,12 +42,12 @@ export function e2bOptions(
   };
 }
 
-function recipesOf({ recipes }: E2bConfig): ReadonlyMap<string, string> {
+function recipesOf({ recipes }: E2bConfig): Readonly<Record<string, string>> {
   const read = ([name, { dockerfile: path, args }]: [string, E2bConfig["recipes"][string]]): [string, string] => {
     const text = readKeyFile(`backend.recipes.${name}.dockerfile`, path).toString();
     return [name, filledIn({ path, text, args })];
   };
-  return new Map(Object.entries(recipes).map(read));
+  return Object.fromEntries(Object.entries(recipes).map(read));
 }
 
 /** How much is done at once. */

@@ -25,7 +25,7 @@ if (apiKey === "") {
           ...{ apiKey, domain: "", apiUrl: "", sandboxUrl: "", apiVersion: "v1" },
           ...{ waits: WAITS, lockDir: join(tmpdir(), "sandlot-e2b-builds"), hostPath: process.env["PATH"] ?? "" },
           ...{ maxSandboxes: 4, createsPerSecond: 1, hostImage, lifeS: 300, pricePerCpuS: 0, pricePerGibS: 0 },
-          templates: { kind: "build", tool: "", registryType: "", cpu: 2, memoryMiB: 2_048, recipes: new Map() },
+          templates: { kind: "build", tool: "", registryType: "", cpu: 2, memoryMiB: 2_048, recipes: {} },
         },
       });
       const began = performance.now();

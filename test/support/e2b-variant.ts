@@ -46,7 +46,7 @@ export function e2bOptions({
     ...{ apiKey, domain: "", apiUrl: url, sandboxUrl: url, apiVersion: "v1" },
     ...{ waits: WAITS, lockDir: join(folder, "locks"), hostPath: process.env["PATH"] ?? "" },
     ...{ maxSandboxes: 50, createsPerSecond: 50, hostImage: "host:latest", lifeS: 300 },
-    templates: { kind: "build", tool: "", registryType: "", cpu: 2, memoryMiB: 2_048, recipes: new Map() },
+    templates: { kind: "build", tool: "", registryType: "", cpu: 2, memoryMiB: 2_048, recipes: {} },
     ...{ pricePerCpuS: 0.000014, pricePerGibS: 0.0000045 },
   };
 }

@@ -1,5 +1,6 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { garbageOf } from "../runner/garbage.ts";
 import { EnvelopeReader, type Event, encodeEnvelope, eventOf } from "./envelopes.ts";
 import type { Waits } from "./waits.ts";
 
@@ -221,6 +222,7 @@ async function* events(response: IncomingMessage, request: ClientRequest): Async
   const reader = new EnvelopeReader();
   try {
     for await (const arrived of response) {
+      garbageOf(3 * arrived.length); // as it came, as text, as bytes again
       for (const { last, message } of reader.push(arrived)) {
         const { error } = message;
         if (error) throw new EnvdError(200, error.code ?? "unknown", error.message ?? "it gave no reason");

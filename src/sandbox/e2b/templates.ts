@@ -21,7 +21,7 @@ export interface TemplateOptions {
   readonly cpu: number;
   readonly memoryMiB: number;
   /** With `build`: images that no registry needs to have, by name; each a Dockerfile as `filledIn` gives it. */
-  readonly recipes: ReadonlyMap<string, string>;
+  readonly recipes: Readonly<Record<string, string>>;
 }
 
 /** What a sandbox is asked for with. */
@@ -83,7 +83,7 @@ export class Templates {
       const custom = { image: ref, imageRegistryType: registryType, resources };
       return { templateId: tool, metadata: { "x-custom-config": JSON.stringify(custom) } };
     }
-    const name = templateName(ref, { ...this.#options, dockerfile: this.#options.recipes.get(ref) });
+    const name = templateName(ref, { ...this.#options, dockerfile: this.#options.recipes[ref] });
     const templateId = (await this.#builds.ready(name, watch)) ?? (await this.#build(ref, name, watch));
     return { templateId, metadata: {} };
   }
@@ -91,7 +91,7 @@ export class Templates {
   /** One server of this host at a time; of several hosts those that come second wait for the first one's, which the service tells by its name. */
   async #build(ref: string, name: string, watch: ImageWatch): Promise<string> {
     const { cpu, memoryMiB, hostPath, lockDir, recipes } = this.#options;
-    const wish = { name, image: ref, dockerfile: recipes.get(ref), cpu, memoryMiB };
+    const wish = { name, image: ref, dockerfile: recipes[ref], cpu, memoryMiB };
     await mkdir(lockDir, { recursive: true, mode: 0o700 });
     const path = join(lockDir, `${name}.lock`);
     const lock = await lockFile({ path, mode: "exclusive", wait: true, signal: watch.signal, hostPath });
