@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from conftest import _end_all
 from e2b import E2bServer
 from engine import Engine
 from raw import bash, create, release, stub
@@ -133,10 +134,8 @@ def main(backend: str) -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sandlot-slow-", dir="/var/tmp"))
         server = Server(Path(folder), config=config)
         server.start("", environment)
-        try:
-            asyncio.run(printed(server))
-        finally:
-            server.stop()
+        stack.callback(_end_all, server)
+        asyncio.run(printed(server))
 
 
 async def printed(server: Server) -> None:
