@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { SandlotError } from "../errors.ts";
 import { guardBackend } from "./guard.ts";
 import type { BareBackend, BareSandbox } from "./guarded.ts";
 import { RunnerGone } from "./runner/client.ts";
@@ -107,4 +108,13 @@ test.each([
 ])("a create with a bad %s is invalid and names it", async (field, changes) => {
   const backend = guardBackend({ create: () => Promise.reject(new Error("reached")) } as unknown as BareBackend);
   await expect(backend.create({ ...SPEC, ...changes })).rejects.toMatchObject({ fault: "invalid", facts: { field } });
+});
+
+test("a call that its own removal cut short says so, whatever the backend stumbled over", async () => {
+  const stumbled = Promise.withResolvers<never>();
+  const sandbox = await guarded({ exec: () => stumbled.promise });
+  const call = sandbox.exec(["true"], CALL);
+  await sandbox.dispose();
+  stumbled.reject(new SandlotError("sandbox", "the engine could not attach: no such container"));
+  await expect(call).rejects.toMatchObject({ fault: "ended" });
 });

@@ -166,6 +166,7 @@ class GuardedSandbox implements Sandbox {
         return await run(options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal]));
       } catch (error) {
         options.signal?.throwIfAborted();
+        this.#mustNotGo(error);
         if (error instanceof RunnerGone) return ended(await this.#afterEnd(error));
         if (!late.signal.aborted) throw error;
         this.#bare.killCommands();
@@ -181,9 +182,6 @@ class GuardedSandbox implements Sandbox {
 
   /** Words for the policy when it did this; otherwise the fault is not its own. */
   async #afterEnd(cause: RunnerGone): Promise<string> {
-    if (this.#disposing !== undefined) {
-      throw new SandlotError("ended", "the sandbox was removed while the call waited", { cause });
-    }
     // Its socket closes a little before it is dead.
     for (const end = performance.now() + DYING_MS; performance.now() < end && (await this.#bare.alive()); )
       await sleep(5);
@@ -203,6 +201,12 @@ class GuardedSandbox implements Sandbox {
     } finally {
       stop.abort();
     }
+  }
+
+  /** What a call trips over while its sandbox is removed tells of the removal. */
+  #mustNotGo(cause: unknown): void {
+    if (this.#disposing !== undefined)
+      throw new SandlotError("ended", "the sandbox was removed while the call waited", { cause });
   }
 
   #mustExist(): void {
