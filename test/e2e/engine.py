@@ -7,8 +7,11 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from backends import leave_out
 from server import ROOT
 
 IMAGE = "sandlot-host"
@@ -78,3 +81,20 @@ class Engine:
             if line.split()[4].startswith(f"{self.folder}/"):
                 subprocess.run(["umount", line.split()[4]], check=True)
         shutil.rmtree(self.folder)
+
+
+@contextmanager
+def engine_or_leave_out() -> Iterator[Engine]:
+    """One that answers; where none can, the test is left out with its reason, or fails where docker must work."""
+    missing = Engine.missing()
+    if missing is not None:
+        leave_out("docker", missing)
+    engine = Engine()
+    try:
+        try:
+            engine.wait()
+        except AssertionError as error:
+            leave_out("docker", f"dockerd does not start here: {error}")
+        yield engine
+    finally:
+        engine.close()

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import sandlot
-from backends import leave_out
-from engine import IMAGE, SHOWN, Engine
+from engine import IMAGE, SHOWN, Engine, engine_or_leave_out
 from server import ROOT, Server, free_port
 
 TASK = "py-interval-merge"
@@ -22,16 +21,9 @@ NODE = subprocess.run([ROOT / "scripts/node", "-p", "process.execPath"], capture
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    missing = Engine.missing()
-    if missing is not None:
-        leave_out("docker", missing)
-    engine = Engine()
-    try:
-        engine.wait()
+    with engine_or_leave_out() as engine:
         engine.make_image()
         yield engine
-    finally:
-        engine.close()
 
 
 def shown(port: int) -> list[str]:

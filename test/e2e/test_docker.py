@@ -11,10 +11,9 @@ import families
 import in_images
 import pytest
 import sandlot
-from backends import leave_out
 from bundled import Answers, applied, task_file
 from conftest import _end_all, _folder
-from engine import Engine
+from engine import Engine, engine_or_leave_out
 from images import Images, docker_archive, family_images, harbor_task
 from server import Server
 
@@ -25,18 +24,8 @@ PLAYED = [R2E, "count-in-an-image"]
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    missing = Engine.missing()
-    if missing is not None:
-        leave_out("docker", missing)
-    engine = Engine()
-    try:
-        try:
-            engine.wait()
-        except AssertionError as error:
-            leave_out("docker", f"dockerd does not start here: {error}")
+    with engine_or_leave_out() as engine:
         yield engine
-    finally:
-        engine.close()
 
 
 @pytest.fixture(scope="module")
