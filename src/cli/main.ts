@@ -17,7 +17,7 @@ const COMMANDS = new Map<string, { readonly summary: string; readonly load: () =
   [
     "dataset",
     {
-      summary: "locks data sets of the hub to what they are now",
+      summary: "writes tasks as a trainer's data set; locks data sets of the hub to what they are now",
       load: async () => (await import("./commands/dataset.ts")).dataset,
     },
   ],

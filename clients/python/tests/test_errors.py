@@ -70,3 +70,28 @@ async def test_a_word_that_the_server_does_not_know_is_refused_before_the_wire(f
             client.trajectory("task", limits={"max_step": 3})
         with pytest.raises(sandlot.InvalidError, match="verdict"):
             client.trajectory("task", submit_feedback="all")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["localhost", "localhost:", "127.0.0.1:0", "127.0.0.1:70000", "host:50051/", " host:50051", "a b:1", "::1:50051", "", None],
+)
+async def test_an_address_without_host_and_port_is_refused_at_once_and_not_waited_for(address):
+    with pytest.raises(sandlot.InvalidError, match="address: expected HOST:PORT or grpcs://HOST:PORT, got"):
+        async with sandlot.connect(address, patience=60):
+            pass
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", " s3cret", "s3cr\u00e9t", "s3 cret", 7])
+async def test_a_token_that_no_call_can_carry_is_refused_and_not_shown(fake: Fake, token):
+    with pytest.raises(sandlot.InvalidError, match="token: expected") as caught:
+        async with sandlot.connect(fake.address, token):
+            pass
+    assert caught.value.field == "token" and "s3" not in str(caught.value)
+
+
+async def test_addresses_of_every_kind_of_host_are_taken(fake: Fake):
+    port = fake.address.rpartition(":")[2]
+    for address in (fake.address, f"grpc://127.0.0.1:{port}", f"localhost:{port}", f"[::ffff:127.0.0.1]:{port}"):
+        async with sandlot.connect(address, "t0k/en+=._-~", patience=60):
+            pass

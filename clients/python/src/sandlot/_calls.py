@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any
@@ -50,7 +51,7 @@ class Calls:
     def __init__(self, address: str, token: str | None, tls: Tls | Mapping[str, str] | None, patience_s: float) -> None:
         self.address = address
         self.patience_s = patience_s
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata = _authorization(token)
         self._pid = os.getpid()
         self._loop = asyncio.get_running_loop()
         self._endpoint = Endpoint.of(address, tls)
@@ -146,6 +147,16 @@ class Calls:
         if not self._out:
             self._out = True
             log.warning("no answer from %s (%s): trying again for %g s", self.address, problem, self.patience_s)
+
+
+def _authorization(token: str | None) -> tuple[tuple[str, str], ...]:
+    """Checked here: of a header that it cannot send gRPC says no word that helps."""
+    if not token:
+        return ()
+    if not isinstance(token, str) or not re.fullmatch("[!-~]+", token):
+        got = "others too (the line end of a file?)" if isinstance(token, str) else type(token).__name__
+        raise InvalidError(f"token: expected characters of ASCII and no blanks, got {got}", field="token")
+    return (("authorization", f"Bearer {token}"),)
 
 
 class _Attempts:

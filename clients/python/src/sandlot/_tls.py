@@ -17,6 +17,10 @@ from .errors import InvalidError
 
 _PROBE_S = 3.0
 _VARIABLE = "SANDLOT_TLS_"
+# Without a port gRPC would try 443, and wait.
+_ADDRESS = re.compile(
+    r"(?:(?P<scheme>grpcs?)://)?(?P<target>(?:\[[:.%\w]+\]|[^\s:/@\[\]]+):(?P<port>\d{1,5}))", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,7 @@ class Endpoint:
         "HOST:PORT" is plain text, "grpcs://HOST:PORT" is TLS with the files of the environment, and either is TLS with
         `tls` where that is given. `InvalidError` says which file will not do.
         """
-        scheme, _, rest = address.rpartition("://")
-        if scheme not in ("", "grpc", "grpcs"):
-            raise _wrong("address", "HOST:PORT or grpcs://HOST:PORT", repr(address))
+        scheme, rest = parsed(address)
         if not tls:
             return cls(rest, None if scheme != "grpcs" else _checked(Tls.of_environment()))
         if scheme == "grpc":
@@ -84,12 +86,9 @@ class Endpoint:
         What stands between client and server in matters of TLS, found by a handshake of its own; None when there is
         nothing, or nobody answers.
         """
-        match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:/[\]]+)):(\d+)", self.target)
-        if match is None:
-            return None
-        host, port = match[1] or match[2], int(match[3])
+        host, _, port = self.target.rpartition(":")
         try:
-            return await asyncio.wait_for(self._quarrel(host, port), _PROBE_S)
+            return await asyncio.wait_for(self._quarrel(host.strip("[]"), int(port)), _PROBE_S)
         except (OSError, asyncio.TimeoutError, ValueError):
             return None
 
@@ -113,6 +112,14 @@ class Endpoint:
             return _unwanted(tls, _HUNG_UP)
         finally:
             writer.close()
+
+
+def parsed(address: object) -> tuple[str | None, str]:
+    """The scheme, if any, and HOST:PORT. Anything else is an `InvalidError`."""
+    match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise _wrong("address", "HOST:PORT or grpcs://HOST:PORT", repr(address))
+    return match["scheme"], match["target"]
 
 
 # How a server refuses the certificate of an authority that it was not given, or one that has ended.

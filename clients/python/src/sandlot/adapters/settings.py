@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sandlot._tls import parsed
+from sandlot.errors import InvalidError
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -49,8 +52,10 @@ class Settings:
     def _check(self, where: str) -> None:
         if self.on_failure not in ("raise", "zero"):
             raise ValueError(f'{where}.on_failure: expected "raise" or "zero", got {self.on_failure!r}')
-        if not isinstance(self.server, str) or ":" not in self.server:
-            raise ValueError(f'{where}.server: expected "HOST:PORT", got {self.server!r}')
+        try:
+            parsed(self.server)
+        except InvalidError:
+            raise ValueError(f'{where}.server: expected "HOST:PORT", got {self.server!r}') from None
         for name in ("retries", "lease_ms", "patience_s", "create_deadline_s"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
