@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import _end_all, _folder, base_config
+from e2b import E2bServer
 from server import Server
 from slow_reader import MIB, OFFERED, SIZE, growths
 
 MOST_MIB = 50
+# Of what comes as text.
+E2B_MOST_MIB = 35
 
 
 @pytest.fixture
@@ -30,3 +33,18 @@ def test_100_mib_that_are_taken_slowly_or_with_a_stop_gather_nowhere(fresh: Serv
     assert len(found) == 6
     assert {what: size / MIB for what, (size, _) in found.items() if size != SIZE} == {}
     assert {what: mib for what, (_, mib) in found.items() if mib >= MOST_MIB} == {}
+
+
+def test_what_machines_of_e2b_print_gathers_nowhere_either() -> None:
+    with E2bServer() as service, _folder() as folder:
+        server = Server(folder, config=service.config() + OFFERED)
+        server.start(environment=service.environment)
+
+        async def all_ways() -> dict[str, tuple[int, float]]:
+            return {what: (size, mib) async for what, size, mib in growths(server, ["ExecuteStream", "Exec"])}
+
+        found = asyncio.run(all_ways())
+        _end_all(server)
+        assert len(found) == 4
+        assert {what: size / MIB for what, (size, _) in found.items() if size != SIZE} == {}
+        assert {what: mib for what, (_, mib) in found.items() if mib >= E2B_MOST_MIB} == {}

@@ -222,7 +222,7 @@ async function* events(response: IncomingMessage, request: ClientRequest): Async
   const reader = new EnvelopeReader();
   try {
     for await (const arrived of response) {
-      garbageOf(3 * arrived.length); // as it came, as text, as bytes again
+      garbageOf(arrived.length); // its own; what becomes of it is told where frames are read
       for (const { last, message } of reader.push(arrived)) {
         const { error } = message;
         if (error) throw new EnvdError(200, error.code ?? "unknown", error.message ?? "it gave no reason");

@@ -54,6 +54,24 @@ export function encodeEnvelope(message: unknown): Buffer {
   return Buffer.concat([head, body]);
 }
 
+const BEFORE = /^\s*\{\s*"event"\s*:\s*\{\s*"data"\s*:\s*\{\s*"(stdout|stderr)"\s*:\s*"/;
+const AFTER = /^"\s*\}\s*\}\s*\}\s*$/;
+const AROUND_BYTES = 128;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** A message that is nothing but output, as most are, without its text being made a string twice. Undefined: it is another, or is spelled otherwise. */
+function outputIn(frame: Buffer): Message | undefined {
+  const before = BEFORE.exec(frame.toString("latin1", 5, 5 + AROUND_BYTES));
+  const name = before?.[1];
+  if (before === null || name === undefined) return undefined;
+  const from = 5 + before[0].length;
+  const end = frame.indexOf(QUOTE, from);
+  if (end < 0 || frame.length - end > AROUND_BYTES || !AFTER.test(frame.toString("latin1", end))) return undefined;
+  if (frame.subarray(from, end).includes(BACKSLASH)) return undefined;
+  return { event: { data: { [name]: Buffer.from(frame.toString("latin1", from, end), "base64") } } };
+}
+
 const MAX_BYTES = 64 * 1_048_576;
 const LAST = 2;
 
@@ -66,8 +84,8 @@ export class EnvelopeReader {
     for (let size = this.#size(); size !== undefined; size = this.#size()) {
       const frame = this.#backlog.take(5 + size);
       if (frame === undefined) break;
-      const message = Message.parse(JSON.parse(frame.toString("utf8", 5)));
-      found.push({ last: ((frame[0] ?? 0) & LAST) !== 0, message });
+      const last = ((frame[0] ?? 0) & LAST) !== 0;
+      found.push({ last, message: outputIn(frame) ?? Message.parse(JSON.parse(frame.toString("utf8", 5))) });
     }
     return found;
   }

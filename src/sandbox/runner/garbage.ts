@@ -1,7 +1,10 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** How much output passes between two collections. */
+/**
+ * How much output passes between two collections. Twice as long as the last MiB of a step's output is kept for those who read it, however often it is told on its way: what lives through two
+ * collections counts as old, and V8 lets 64 MiB of old ones gather.
+ */
 const BYTES = 4 * 1_048_576;
 
 let passed = 0;
