@@ -7,6 +7,7 @@ import type { Logger } from "pino";
 import { Admission } from "../admission/admission.ts";
 import { diskLack } from "../admission/disk-room.ts";
 import { memoryHeadroom } from "../admission/headroom.ts";
+import { type Home, memoryGroups } from "../admission/memory-bound.ts";
 import { type BackendConfig, LEAST_LIMITS, type Limits as LimitsConfig } from "../config.ts";
 import { Environments } from "../environments/prepare.ts";
 import { packageIndexVariables } from "../environments/swebench/package-index.ts";
@@ -221,8 +222,15 @@ function sandboxAdmission({ config }: Settings): Admission {
     name,
     { slots: slots === "auto" ? total : Math.min(slots, total), queue, priority },
   ]);
-  const headroom = memoryHeadroom({ perSandboxMiB: expected_mib, reserveMiB: reserve_mib });
+  const groups = memoryGroups(homeOfSandboxes([config.backend, ...Object.values(config.backends)]));
+  const headroom = memoryHeadroom({ perSandboxMiB: expected_mib, reserveMiB: reserve_mib, groups });
   return new Admission({ pools: Object.fromEntries(pools), total, headroom });
+}
+
+/** Without control groups of their own they are where this process is. */
+function homeOfSandboxes(backends: readonly BackendConfig[]): Home {
+  const rootless = process.getuid?.() !== 0;
+  return backends.some(({ type }) => type === "process" || (type === "oci" && rootless)) ? "own" : "top";
 }
 
 function gradingAdmission(settings: Settings): Admission {
