@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import skyrl_gym
-from skyrl.train.generators.skyrl_gym_generator import SkyRLGymGenerator
+from skyrl.train.generators.skyrl_gym_generator import SkyRLGymGenerator, StepWiseOutput, TrajectoryOutput
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 
 from .attempt import Attempt, Lost, attempt, report_of_lost, task_of
@@ -31,8 +31,8 @@ class SandlotEnv(BaseTextEnv):  # type: ignore[misc,unused-ignore]
     """
     One rollout: `init` begins a trajectory, the step that ends it has the reward. What the infrastructure spoils raises
     `Lost` out of `init` or `step`, never a 0. `format`: how the model writes tool calls (`ServerInfo.formats`).
-    `token_variable`: where the token is, since skyrl-gym puts the keyword arguments into errors. The rest: the settings
-    of `sandlot.adapters.settings.Settings`.
+    `token_variable`: where the token is, since skyrl-gym puts the keyword arguments into errors. `on_failure`: "raise",
+    or "mask", which `SandlotGenerator` knows. The rest: the settings of `sandlot.adapters.settings.Settings`.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class SandlotEnv(BaseTextEnv):  # type: ignore[misc,unused-ignore]
         extras: Mapping[str, Any] | None = None,
         format: str = "hermes",
         token_variable: str = "SANDLOT_TOKEN",
+        on_failure: str = "raise",
         **settings: Any,
     ) -> None:
         super().__init__()
-        if "on_failure" in settings:
-            raise ValueError("SandlotEnv.on_failure: SkyRL has no sample without a reward, so a lost one raises")
+        if on_failure not in ("raise", "mask"):
+            raise ValueError(f'SandlotEnv.on_failure: expected "raise" or "mask", got {on_failure!r}')
         if "token" in settings:
             raise ValueError("SandlotEnv.token: expected token_variable, the name of a variable of the environment")
         self._holding: AbstractAsyncContextManager[Attempt] | None = None
@@ -107,27 +108,86 @@ class SandlotEnv(BaseTextEnv):  # type: ignore[misc,unused-ignore]
 
 class SandlotGenerator(SkyRLGymGenerator):  # type: ignore[misc,unused-ignore]
     """
-    SkyRL's generator. A rollout of `SandlotEnv` that the infrastructure spoiled is played again, `retries` times, and
-    then raises; whatever ends a rollout, its trajectory is released.
+    SkyRL's generator. A rollout of `SandlotEnv` that the infrastructure spoiled is played again, `retries` times; then
+    it raises or, with `on_failure: mask`, takes its whole group out of the loss: SkyRL's trainer computes the baseline
+    of a group over all of its rows, so that any number for the lost reward would change what the others get.
+    Whatever ends a rollout, its trajectory is released.
     """
 
     async def agent_loop(
         self, prompt: Any, env_class: str, env_extras: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
-        left = _retries(env_class)
+        left = _of(env_class, "retries", Settings.retries)
         while True:
             begun: list[SandlotEnv] = []
             try:
                 return await super().agent_loop(prompt, env_class, {**env_extras, _BEGUN: begun}, *args, **kwargs)
             except Lost as lost:
                 log.warning("a rollout of %s was lost: %s", env_extras.get("task_id", env_class), lost)
-                if not lost.again or left == 0:
+                if lost.again and left > 0:
+                    left -= 1
+                elif _of(env_class, "on_failure", "raise") == "mask":
+                    return self._empty(prompt)
+                else:
                     raise
-                left -= 1
             finally:
                 for environment in begun:
                     await shared().run(environment._release())
 
+    async def generate(self, input_batch: Any, disable_tqdm: bool = False) -> Any:
+        output = await super().generate(input_batch, disable_tqdm)
+        lost = [row for row, metrics in enumerate(output["env_metrics"]) if metrics.get("infra_failed")]
+        if lost:
+            _mask_groups(output, output["trajectory_ids"] or input_batch.get("trajectory_ids"), lost)
+        return output
 
-def _retries(env_class: str) -> int:
-    return int(skyrl_gym.spec(env_class).kwargs.get("retries", Settings.retries))
+    def _empty(self, prompt: Any) -> Any:
+        """In the place of a lost rollout: its prompt, and one token that is not trained on."""
+        if self.generator_cfg.inference_engine.enable_return_routed_experts:
+            raise ValueError('SandlotEnv.on_failure: expected "raise" with enable_return_routed_experts, got "mask"')
+        shape = self.generator_cfg.chat_template_kwargs
+        prompt_ids = self.tokenizer.apply_chat_template(
+            prompt, add_generation_prompt=True, tokenize=True, return_dict=False, **shape
+        )
+        output = TrajectoryOutput(
+            response_ids=[self.tokenizer.eos_token_id],
+            reward=0.0 if self.custom_chat_template else [0.0],
+            stop_reason="stop",
+            loss_mask=[0],
+            prompt_ids=prompt_ids,
+            rollout_logprobs=[0.0],
+            env_metrics=report_of_lost(),
+        )
+        return StepWiseOutput([output]) if self.generator_cfg.step_wise_trajectories else output
+
+
+def _mask_groups(output: Any, trajectory_ids: Any, lost: list[int]) -> None:
+    """
+    No row of a group with a lost one is trained on. The lost ones get the mean of the others as a reward, since SkyRL
+    logs those of every row. Raises `Lost` when no group is whole.
+    """
+    if trajectory_ids is None:
+        raise Lost("on_failure: mask needs trajectory_ids in the input: they say which rows are a group", again=False)
+    groups = [one.instance_id for one in trajectory_ids]
+    spoiled = {groups[row] for row in lost}
+    if spoiled == set(groups):
+        raise Lost(f"{len(lost)} rollouts were lost, one or more of each group: nothing is left to train on", again=False)
+    last = output["is_last_step"] or [True] * len(groups)
+    for group in spoiled:
+        rows = [row for row, one in enumerate(groups) if one == group]
+        scores = [_total(output["rewards"][row]) for row in rows if last[row] and row not in lost]
+        for row in rows:
+            output["loss_masks"][row] = [0] * len(output["loss_masks"][row])
+            if row in lost:
+                mean = sum(scores) / len(scores) if scores else 0.0
+                output["rewards"][row] = [mean] if isinstance(output["rewards"][row], list) else mean
+    log.error("%d rollouts were lost: not trained on are the groups %s", len(lost), ", ".join(sorted(spoiled)))
+
+
+def _total(reward: float | list[float]) -> float:
+    return float(sum(reward) if isinstance(reward, list) else reward)
+
+
+def _of(env_class: str, name: str, default: Any) -> Any:
+    """What `skyrl_gym.register` was told."""
+    return skyrl_gym.spec(env_class).kwargs.get(name, default)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import copy
+import statistics
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import sandlot.sync
 import skyrl_gym
 from bundled import Answers, applied
-from scripted import SUBMIT, Engine, bash, batch, call, generator, tokenizer
+from scripted import SUBMIT, Engine, bash, batch, call, generator, tokenizer, trained
 from server import ROOT, Server
 from serving import listed, living
 from skyrl.train.dataset.dataset import PromptDataset
@@ -37,11 +38,12 @@ def unregistered() -> Iterator[None]:
 
 def play(server: str, engine: Engine, kind: type[Any] = SandlotGenerator, row: Any = ROW, **options: Any) -> Any:
     """One batch, a sample for each policy of the engine."""
-    shape = {name: options.pop(name) for name in ("tools", "max_turns") if name in options}
+    shape = {name: options.pop(name) for name in ("tools", "max_turns", "by_step") if name in options}
+    group = options.pop("group", 0)
     settings = {"server": server, **options}
     skyrl_gym.register(id="sandlot", entry_point="sandlot.adapters.skyrl:SandlotEnv", kwargs=settings)
     rows = [row] * len(engine.asked)
-    return asyncio.run(generator(kind, engine, **shape).generate(batch(rows), disable_tqdm=True))
+    return asyncio.run(generator(kind, engine, **shape).generate(batch(rows, group), disable_tqdm=True))
 
 
 def scores(output: Any) -> list[float]:
@@ -99,6 +101,45 @@ def test_without_another_attempt_it_raises_and_is_no_zero(shared: Server) -> Non
     assert not living(shared)
 
 
+@pytest.mark.parametrize("by_step", [False, True])
+def test_a_lost_rollout_takes_its_group_out_of_the_loss_and_leaves_the_others_as_they_were(shared: Server, by_step: bool) -> None:
+    """Advantages by SkyRL's own trainer: the first group has three rewards and a loss, the second is whole."""
+    lost = [bash("echo the one"), "lose it", SUBMIT]
+    policies = [GOLD, WRONG, lost, WRONG, GOLD, WRONG, [SUBMIT], GOLD]
+    engine = Engine(policies, {"lose it": lambda: lose_the_one(shared, "echo the one")})
+    output = play(shared.address, engine, group=4, retries=0, on_failure="mask", by_step=by_step)
+    last = output["is_last_step"] or [True] * 8
+    ends = [row for row in range(len(last)) if last[row]]
+    assert [scores(output)[row] for row in ends] == [1, 0, pytest.approx(1 / 3), 0, 1, 0, 0, 1], "never a 0 for what was lost"
+    assert output["rollout_metrics"]["environment/infra_failed"] == 1 / 8
+    advantages, weights, metrics = trained(output, 4)
+    by_hand = [(score - 0.5) / (statistics.stdev([1, 0, 0, 1]) + 1e-6) for score in (1, 0, 0, 1)]
+    assert [advantages[row] for row in ends[4:]] == pytest.approx(by_hand)
+    assert not weights[: ends[3] + 1].any(), "nothing of the group that lost one moves the policy"
+    assert all(weights[row].any() for row in ends[4:])
+    assert metrics["reward/avg_raw_reward"] == pytest.approx((4 / 3 + 2) / 8)
+    assert not living(shared)
+
+
+def test_a_number_in_the_place_of_a_lost_reward_would_change_what_its_siblings_get(shared: Server) -> None:
+    """Why the whole group is masked: SkyRL's baseline looks at no mask."""
+    output = play(shared.address, Engine([GOLD, WRONG, WRONG]), group=3)
+    without = trained(copy.deepcopy(output), 3)[0]
+    for filler in (0.0, 1 / 3, 1.0):
+        filled = {name: [*value, value[1]] if isinstance(value, list) else value for name, value in copy.deepcopy(output).items()}
+        filled["rewards"][3] = [0.0] * (len(filled["rewards"][3]) - 1) + [filler]
+        filled["loss_masks"][3] = [0] * len(filled["loss_masks"][3])
+        found = trained(filled, 4)[0][:3]
+        assert all(abs(one - other) > 0.05 for one, other in zip(found, without, strict=True))
+
+
+def test_a_step_without_a_whole_group_raises(shared: Server) -> None:
+    engine = Engine([["lose it", SUBMIT], GOLD], {"lose it": lambda: lose(shared)})
+    with pytest.raises(Lost, match="nothing is left to train on"):
+        play(shared.address, engine, retries=0, on_failure="mask")
+    assert not living(shared)
+
+
 def test_a_rollout_that_breaks_elsewhere_leaves_no_trajectory(shared: Server) -> None:
     def break_down() -> None:
         assert living(shared)
@@ -141,7 +182,7 @@ def test_a_wrong_set_up_is_named(shared: Server) -> None:
         ({"row": {"task_id": "no-such-task"}}, sandlot.NotFoundError, "does not know the task 'no-such-task'"),
         ({"row": {}}, ValueError, "expected a string in the column `task_id`"),
         ({"retrys": 3}, ValueError, "SandlotEnv: expected the keys server, .*got 'retrys'"),
-        ({"on_failure": "zero"}, ValueError, "on_failure"),
+        ({"on_failure": "zero"}, ValueError, 'on_failure: expected "raise" or "mask", got .zero'),
         ({"token": "secret"}, ValueError, "expected token_variable"),
         ({"format": "klingon"}, sandlot.InvalidError, "format"),
     ]
@@ -153,6 +194,12 @@ def test_a_wrong_set_up_is_named(shared: Server) -> None:
 
 def unregister() -> None:
     skyrl_gym.envs.registration.registry.pop("sandlot")
+
+
+def lose_the_one(server: Server, command: str) -> None:
+    """As `lose`, for the trajectory that ran the command."""
+    with sandlot.sync.connect(server.address) as client:
+        client.release([one.id for one in living(server) if any(command in str(line) for line in client.record(one.id))])
 
 
 def lose(server: Server) -> None:
