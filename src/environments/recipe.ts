@@ -37,6 +37,12 @@ export async function withImage(wanted: Wanted, images: Images | undefined, wait
   const inside = workdir || image.workdir || (wanted.repository.type === "none" ? "/" : "");
   if (!/^\/[^/]/.test(inside) && wanted.repository.type !== "none")
     throw new SandlotError("task", `the image ${rootfs.ref} has no workdir of its own`, WORKDIR);
+  if (!inside.startsWith("/"))
+    throw new SandlotError(
+      "task",
+      `workdir: expected an absolute path, the image ${rootfs.ref} has ${inside}`,
+      WORKDIR,
+    );
   return { ...wanted, workdir: inside, rootfs: { type: "image", ref: rootfs.ref, digest: image.digest }, image };
 }
 

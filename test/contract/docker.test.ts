@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -83,6 +83,47 @@ describe.skipIf(typeof started === "string")("Docker's engine", () => {
     await using broken = await answering(500, { errors: [{ code: "UNKNOWN", message: "out of order" }] });
     await expect(resolve(`${broken.address}/acme/none:1`)).rejects.toMatchObject({ fault: "sandbox" });
     await expect(resolve("127.0.0.1:1/acme/none:1")).rejects.toMatchObject({ fault: "sandbox" });
+  });
+
+  it("says that it is the task's fault when an image has not the user that it names, and when no image can have the name", async () => {
+    for (const user of ["nobody-here", "1000:nobody-here", "4294967295"]) {
+      const { digest } = await resolve("acme/tool:1");
+      const rootfs = { type: "image", ref: "acme/tool:1", digest } as const;
+      const create = backend.create(specIn(place, { rootfs, layers: [], workdir: "/", user }));
+      await expect(create).rejects.toMatchObject({ fault: "task", facts: { field: "user" } });
+    }
+    await expect(resolve("127.0.0.1:1/Acme/Tool:1")).rejects.toMatchObject({ fault: "task" });
+  });
+
+  it("keeps and measures what is written where an image declares a volume", async () => {
+    await importImage(engine, "acme/volume:1", ["VOLUME /work", "VOLUME /etc"]);
+    const { digest } = await resolve("acme/volume:1");
+    const rootfs = { type: "image", ref: "acme/volume:1", digest } as const;
+    const parts = { rootfs, layers: [], workdir: "/work", env: { PATH: "/bin" } };
+    const target = join(place.stateDir, "of-volume");
+    await backend.buildLayer(specIn(place, parts), target, async (sandbox) => {
+      await sandbox.exec(["sh", "-c", "echo kept > kept; echo other > /etc/name"], { callId: "a", timeoutMs: 60_000 });
+    });
+    expect(readFileSync(join(target, "work/kept"), "utf8")).toBe("kept\n");
+    expect(readFileSync(join(target, "etc/name"), "utf8")).toBe("other\n");
+    const limits = { memoryMiB: 256, cpuMilli: 2_000, pids: 64, diskMiB: 16 };
+    const sandbox = await backend.create(specIn(place, { ...parts, layers: [target], limits }));
+    try {
+      const script = "cat kept /etc/name; while :; do cat /bin/sh /bin/sh /bin/sh /bin/sh; done > filler";
+      const { signal, output } = await sandbox.exec(["sh", "-c", script], { callId: "b", timeoutMs: 60_000 });
+      expect(Buffer.concat(output.map(({ data }) => data)).toString()).toBe("kept\nother\n");
+      expect(signal).toBe(9);
+    } finally {
+      await sandbox.dispose();
+    }
+  });
+
+  it("keeps an empty layer of work that changed nothing", async () => {
+    const { digest } = await resolve("acme/tool:1");
+    const rootfs = { type: "image", ref: "acme/tool:1", digest } as const;
+    const target = join(place.stateDir, "of-nothing");
+    await backend.buildLayer(specIn(place, { rootfs, layers: [], workdir: "/" }), target, async () => undefined);
+    expect(readdirSync(target)).toEqual([]);
   });
 
   it("makes the image of an environment once for 16 sandboxes, and again when somebody pruned it", async () => {

@@ -124,6 +124,22 @@ describe.skipIf(variant === undefined)("an image as a root file system", () => {
     await expect(within(ref, { user: "nobody-here" }, async () => {})).rejects.toMatchObject({ fault: "task" });
   });
 
+  test("has the devices and processes of a sandbox where it has a link or a file in their place", async () => {
+    const odd = join(folder, "odd");
+    mkdirSync(odd);
+    symlinkSync("/etc", join(odd, "dev"));
+    symlinkSync("/etc", join(odd, "proc"));
+    writeFileSync(join(odd, "sys"), "a file\n");
+    for (const layers of [
+      [odd, base],
+      [base, odd],
+    ]) {
+      const script = "echo x > /dev/null && cat /proc/self/comm && [ ! -e /sys ]";
+      const told = await within(archive({ layers }).ref, {}, (sandbox) => bash(sandbox, script));
+      expect([told.stdout, told.stderr]).toEqual(["cat\n", ""]);
+    }
+  });
+
   test("is unpacked once however many ask for it, and found again by the next server", async () => {
     const { ref } = archive({ layers: [base, layer("once", { "work/once": "1" })] });
     const messages: string[] = [];

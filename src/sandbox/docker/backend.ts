@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import type { Container } from "dockerode";
@@ -22,6 +22,7 @@ import { DockerSandbox } from "./docker-sandbox.ts";
 import { type Engine, readable, statusOf } from "./engine.ts";
 import type { EngineImages } from "./images.ts";
 import { type DockerRecord, readRecord, writeRecord } from "./record.ts";
+import { HASTY, Remains } from "./remains.ts";
 import { commit, type Ground, newId, RootfsImages } from "./rootfs.ts";
 import { copyRunner } from "./runner-copy.ts";
 import { copyView } from "./view.ts";
@@ -55,6 +56,7 @@ export class DockerBackend implements BareBackend {
   readonly #rootfs: RootfsImages;
   readonly #watch: DiskWatch | undefined;
   readonly #creates = new Turnstile(Math.max(4, 2 * availableParallelism()));
+  readonly #remains: Remains;
   /** Each holds two connections, of which there are so many. */
   readonly #views = new Turnstile(8);
   readonly #open = new Map<string, DockerSandbox>();
@@ -67,6 +69,7 @@ export class DockerBackend implements BareBackend {
     this.lacks = site.lacks;
     this.#watch = site.enforced.diskMiB === "WATCHED" ? new DiskWatch() : undefined;
     const { engine, images, instance } = site;
+    this.#remains = new Remains(engine, (id) => this.#folder(id));
     this.#rootfs = new RootfsImages({
       ...{ engine, images, instance, ...site.rootfs },
       removeIn: (ground, { paths, changes }) => this.#removeIn(ground, paths, changes),
@@ -80,15 +83,12 @@ export class DockerBackend implements BareBackend {
       }
       await Promise.all(spec.views.map(({ of }) => this.#container(of)));
       const ground = await this.#rootfs.of(spec.rootfs, spec.layers);
-      try {
+      return await this.#orNothing(spec.id, async () => {
         const sandbox = await this.#creates.pass(() => this.#make(spec, ground, signal));
         for (const view of spec.views) await this.#show(sandbox, view);
         signal?.throwIfAborted();
         return sandbox;
-      } catch (error) {
-        await this.#removeRemains(spec.id);
-        throw error;
-      }
+      });
     });
   }
 
@@ -129,7 +129,7 @@ export class DockerBackend implements BareBackend {
 
   async remove(id: string): Promise<void> {
     await this.#open.get(id)?.dispose();
-    await this.#turns.take(id, () => this.#removeRemains(id));
+    await this.#turns.take(id, () => this.#remains.remove(id));
   }
 
   async buildLayer(spec: SandboxSpec, target: string, work: (sandbox: DockerSandbox) => Promise<void>): Promise<void> {
@@ -154,8 +154,10 @@ export class DockerBackend implements BareBackend {
     this.#site.engine.close();
   }
 
-  sweep(): Promise<void> {
-    return this.#rootfs.sweep();
+  /** Removes images of layers that are no more, and containers that could not be removed when it was their time. */
+  async sweep(): Promise<void> {
+    await this.#remains.sweep();
+    await this.#rootfs.sweep();
   }
 
   async #make(spec: SandboxSpec, ground: Ground, signal: AbortSignal | undefined): Promise<DockerSandbox> {
@@ -174,7 +176,11 @@ export class DockerBackend implements BareBackend {
     if (container === undefined) throw new Error("a container was expected");
     if (!local) await copyRunner(engine, container, runnerPath);
     signal?.throwIfAborted();
-    await engine.act("start a container", () => container.start());
+    await engine
+      .act("start a container", () => container.start())
+      .catch((error: unknown) => {
+        throw unknownUser(error, spec.user ?? "") ?? error;
+      });
     signal?.throwIfAborted();
     return await this.#adopt(record, container);
   }
@@ -190,7 +196,7 @@ export class DockerBackend implements BareBackend {
       ...{ spec, enforced, engine, container, client, identity, cgroup },
       watch: this.#watch,
       remove: async () => {
-        await this.#removeRemains(spec.id);
+        await this.#remains.remove(spec.id);
         this.#open.delete(spec.id);
       },
     });
@@ -233,7 +239,8 @@ export class DockerBackend implements BareBackend {
     const { engine } = this.#site;
     const container = engine.docker.getContainer(spec.id);
     const found = await engine.read("list what a container changed", () => container.changes());
-    const all = (found ?? []) as readonly { readonly Path: string; readonly Kind: 0 | 1 | 2 }[]; // as the API has it
+    // As the API has it; of none the client gives the bytes of the answer, which are `null`.
+    const all: readonly { readonly Path: string; readonly Kind: 0 | 1 | 2 }[] = Array.isArray(found) ? found : [];
     const points = mountPoints(
       [
         ...spec.binds.map((bind) => bind.target),
@@ -256,7 +263,7 @@ export class DockerBackend implements BareBackend {
   async #removeIn(ground: Ground, paths: readonly string[], changes: readonly string[]): Promise<string> {
     const { engine, instance } = this.#site;
     const id = newId(instance);
-    const sandbox = await this.#make(builderSpec(id), ground, undefined);
+    const sandbox = await this.#orNothing(id, () => this.#make(builderSpec(id), ground, undefined));
     try {
       for (let at = 0; at < paths.length; at += 500) {
         const argv = ["rm", "-rf", "--", ...paths.slice(at, at + 500).map((path) => `/${path}`)];
@@ -271,20 +278,16 @@ export class DockerBackend implements BareBackend {
     }
   }
 
-  async #removeRemains(id: string): Promise<void> {
-    const { engine } = this.#site;
-    const container = engine.docker.getContainer(id);
-    for (let attempt = 0; attempt < REMOVALS; attempt++) {
-      try {
-        await engine.act("remove a container", () => container.remove({ force: true, v: true }));
-      } catch (error) {
-        if (statusOf(error) === 404) break;
-        // Another removal is under way, or a create is still at work on it.
-        if (statusOf(error) !== 409 && (statusOf(error) !== 500 || attempt === REMOVALS - 1)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
+  /** What a create that fails has made is removed, now or, where the engine stumbles over that too, later; what it failed of is told. */
+  async #orNothing<T>(id: string, make: () => Promise<T>): Promise<T> {
+    try {
+      return await make();
+    } catch (error) {
+      await this.#remains.remove(id, HASTY).catch(() => undefined);
+      this.#remains.mayAppear(id);
+      this.#open.delete(id);
+      throw error;
     }
-    await rm(this.#folder(id), { recursive: true, force: true });
   }
 
   /** Fault `not_found` where there is none. */
@@ -321,7 +324,15 @@ export class DockerBackend implements BareBackend {
 /** Of files that an image brings with it: a view has them too. */
 const VIEW_BYTES = 16 * 2 ** 30;
 const KEEP_MS = 1_800_000;
-const REMOVALS = 100;
+
+/** What engines say of a user that the root file system does not have. */
+function unknownUser(error: unknown, user: string): SandlotError | undefined {
+  const said =
+    error instanceof Error ? /unable to find (user|group)|uids and gids must be in range/.exec(error.message) : null;
+  if (said === null) return undefined;
+  const words = `user: the root file system has no ${said[1] ?? "user"} as in ${JSON.stringify(user)}`;
+  return new SandlotError("task", words, { field: "user", cause: error });
+}
 
 function builderSpec(id: string): SandboxSpec {
   return {

@@ -2,7 +2,7 @@ import type { ContainerCreateOptions, MountSettings } from "dockerode";
 import type { Bind, SandboxSpec } from "../sandbox.ts";
 
 /** What labels tell of who made a container or an image. */
-export const LABEL = { instance: "sandlot.instance", layers: "sandlot.layers" } as const;
+export const LABEL = { instance: "sandlot.instance", layers: "sandlot.layers", image: "sandlot.image" } as const;
 
 /** Where the runner is bound, or put: the devices are a file system of their own, so that nothing of it shows among the files. */
 export const BOUND_RUNNER = "/dev/sandlot-init";

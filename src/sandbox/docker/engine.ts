@@ -68,7 +68,7 @@ export class Engine {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       const words = `the container engine at ${this.place} did not ${what} within ${timeoutMs} ms`;
-      late.reject(new SandlotError("sandbox", words));
+      late.reject(new EngineLate("sandbox", words));
       controller.abort();
     }, timeoutMs);
     try {
@@ -103,6 +103,9 @@ export class EngineUnreachable extends SandlotError {
     super("sandbox", message, facts);
   }
 }
+
+/** It was asked, and may still do it. */
+export class EngineLate extends SandlotError {}
 
 /** The HTTP status that an engine refused with. */
 export function statusOf(error: unknown): number | undefined {

@@ -1,4 +1,5 @@
 import { SandlotError } from "../../errors.ts";
+import { faultOf, variablesOf } from "../image-words.ts";
 import type { Image, Images, ImageWatch } from "../sandbox.ts";
 import { type Engine, readable, statusOf } from "./engine.ts";
 import { hearProgress, type Told } from "./progress.ts";
@@ -38,12 +39,15 @@ export class EngineImages implements Images {
       );
       return {
         digest: Id.startsWith("sha256:") ? Id : `sha256:${Id}`,
-        env: Object.fromEntries((Config.Env ?? []).map(variable)),
+        env: variablesOf(Config.Env ?? []),
         workdir: Config.WorkingDir,
         user: Config.User,
       };
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
+      // A name that no image can have.
+      if (error instanceof SandlotError && statusOf(error) !== undefined && faultOf(error.message) === "task")
+        throw new SandlotError("task", error.message, { field: "image", cause: error });
       throw error;
     }
   }
@@ -70,18 +74,8 @@ function withTag(ref: string): string {
   return /(:[\w.-]+|@sha256:[0-9a-f]{64})$/.test(ref) || /^sha256:[0-9a-f]{64}$/.test(ref) ? ref : `${ref}:latest`;
 }
 
-function variable(text: string): [string, string] {
-  const at = text.indexOf("=");
-  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
-}
-
-/** Engines give words where a code would do. */
-const NO_SUCH_IMAGE =
-  /manifest unknown|manifest for .* not found|name unknown|does not exist|access denied|invalid reference|not found: |no such image|repository .* not found/i;
-
 function refused(name: string, words: string): SandlotError {
-  const fault = NO_SUCH_IMAGE.test(words) ? "task" : "sandbox";
-  return new SandlotError(fault, `the image ${name} could not be pulled: ${words}`, { field: "image" });
+  return new SandlotError(faultOf(words), `the image ${name} could not be pulled: ${words}`, { field: "image" });
 }
 
 function progressOf(

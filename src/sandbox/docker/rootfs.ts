@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { Readable } from "node:stream";
-import type { Container } from "dockerode";
+import type { Container, ImageInspectInfo } from "dockerode";
 import { SandlotError } from "../../errors.ts";
 import { packLayer } from "../archive/pack.ts";
 import type { HostRootfs } from "../oci/host-rootfs.ts";
@@ -40,6 +40,9 @@ export class RootfsImages {
   readonly #options: RootfsOptions;
   readonly #making = new Map<string, Promise<string>>();
 
+  /** Digests of images that declare no volumes. */
+  readonly #plain = new Set<string>();
+
   constructor(options: RootfsOptions) {
     this.#options = options;
   }
@@ -57,8 +60,7 @@ export class RootfsImages {
     const filters = { label: [`${LABEL.instance}=${instance}`] };
     const images = await engine.read("list its images", () => engine.docker.listImages({ filters }));
     for (const { Id, Labels } of images) {
-      const layers = (Labels[LABEL.layers] ?? "").split(":");
-      if (layers.every((path) => existsSync(path))) continue;
+      if (await this.#isWanted(Labels)) continue;
       const remove = () => engine.docker.getImage(Id).remove({ force: true });
       await engine.act(`remove the image ${Id}`, remove, { expected: [404, 409, 500] });
     }
@@ -66,7 +68,7 @@ export class RootfsImages {
 
   async #base(rootfs: Rootfs): Promise<Ground> {
     const { hostRootfs, hostImage, images } = this.#options;
-    if (rootfs.type === "image") return { image: rootfs.digest, binds: [] };
+    if (rootfs.type === "image") return { image: await this.#withoutVolumes(rootfs.digest), binds: [] };
     if (rootfs.type === "directory") {
       const key = digestOf([await identityOf(rootfs.path)]);
       return { image: await this.#imported(rootfs.path, key, this.#labels([rootfs.path])), binds: [] };
@@ -85,13 +87,46 @@ export class RootfsImages {
     throw new SandlotError("unsupported", words, { knob: "backend.host_image" });
   }
 
+  async #isWanted(labels: Readonly<Record<string, string>>): Promise<boolean> {
+    const image = labels[LABEL.image];
+    if (image !== undefined) return (await this.#inspected(image)) !== undefined;
+    return (labels[LABEL.layers] ?? "").split(":").every((path) => existsSync(path));
+  }
+
+  /**
+   * The image, or one of the same files that declares no volumes: what is written to a volume lies beside the container, where no limit sees it and nothing is kept of it.
+   */
+  async #withoutVolumes(digest: string): Promise<string> {
+    if (this.#plain.has(digest)) return digest;
+    const found = await this.#inspected(digest);
+    if (found === undefined || Object.keys(found.Config.Volumes ?? {}).length === 0) {
+      this.#plain.add(digest);
+      return digest;
+    }
+    const { engine, instance } = this.#options;
+    const labels = [labelOf(LABEL.instance, instance), labelOf(LABEL.image, digest)];
+    return this.#once(digestOf([digest, "without volumes"]), async (key) => {
+      await this.#unstarted(digest, async (container) => {
+        const files = await engine.act("read the files of an image", () => container.export());
+        if (files === undefined) throw new Error("an archive was expected");
+        await this.#import({ what: `the image ${digest}`, tar: readable(files), key, changes: labels });
+      });
+    });
+  }
+
   #imported(folder: string, key: string, changes: readonly string[]): Promise<string> {
     return this.#once(key, async () => {
-      const { engine } = this.#options;
       const { tar } = await packLayer(folder, new AbortController().signal);
-      const begin = () => engine.docker.importImage(Readable.from(tar()), { changes });
-      const stream = await engine.act(`import ${folder}`, begin, { timeoutMs: BUILD_MS });
-      const failed = (words: string) => new SandlotError("sandbox", `the folder ${folder} was not imported: ${words}`);
+      await this.#import({ what: `the folder ${folder}`, tar: Readable.from(tar()), key, changes });
+    });
+  }
+
+  async #import({ what, tar, key, changes }: Importing): Promise<void> {
+    const { engine } = this.#options;
+    const failed = (words: string) => new SandlotError("sandbox", `${what} was not imported: ${words}`);
+    try {
+      const begin = () => engine.docker.importImage(tar, { changes });
+      const stream = await engine.act(`import ${what}`, begin, { timeoutMs: BUILD_MS });
       if (stream === undefined) return;
       let id = "";
       // The name is given afterwards: Podman takes none here.
@@ -99,9 +134,12 @@ export class RootfsImages {
         id = /\b[0-9a-f]{64}$/.exec(status.trim())?.[0] ?? id;
       };
       await hearProgress(readable(stream), hear, { failed });
+      if (id === "") throw failed("its id was not told");
       const image = engine.docker.getImage(id);
-      await engine.act(`name the image of ${folder}`, () => image.tag({ repo: REPOSITORY, tag: key }));
-    });
+      await engine.act(`name the image of ${what}`, () => image.tag({ repo: REPOSITORY, tag: key }));
+    } finally {
+      tar.destroy();
+    }
   }
 
   /** Layer upon layer; the last one is given the name by which the whole is found again. All have the labels from their beginning: a sweep may come at any time. */
@@ -120,16 +158,23 @@ export class RootfsImages {
   }
 
   /** A container that never runs, with more in it, kept as an image. */
-  async #added(image: string, tar: AsyncIterable<Uint8Array>, name: object): Promise<string> {
+  #added(image: string, tar: AsyncIterable<Uint8Array>, name: object): Promise<string> {
+    const { engine } = this.#options;
+    return this.#unstarted(image, async (container) => {
+      const put = () => container.putArchive(Readable.from(tar), { path: "/" });
+      await engine.act("unpack a layer", put, { timeoutMs: BUILD_MS });
+      return await commit(engine, container, name);
+    });
+  }
+
+  async #unstarted<T>(image: string, work: (container: Container) => Promise<T>): Promise<T> {
     const { engine, instance } = this.#options;
     const Labels = { [LABEL.instance]: instance };
     const options = { name: newId(instance), Image: image, Entrypoint: ["/none"], Labels, NetworkDisabled: true };
     const container = await engine.act("create a container for a layer", () => engine.docker.createContainer(options));
     if (container === undefined) throw new Error("a container was expected");
     try {
-      const put = () => container.putArchive(Readable.from(tar), { path: "/" });
-      await engine.act("unpack a layer", put, { timeoutMs: BUILD_MS });
-      return await commit(engine, container, name);
+      return await work(container);
     } finally {
       const remove = () => container.remove({ force: true, v: true });
       await engine.act("remove the container of a layer", remove, { expected: [404, 409] });
@@ -137,13 +182,13 @@ export class RootfsImages {
   }
 
   /** The image of that key, made if it is not there; who asks at the same time shares the making. */
-  #once(key: string, make: () => Promise<void>): Promise<string> {
+  #once(key: string, make: (key: string) => Promise<void>): Promise<string> {
     const known = this.#making.get(key);
     if (known !== undefined) return known;
     const making = this.#find(key)
       .then(async (found) => {
         if (found !== undefined) return found;
-        await make();
+        await make(key);
         const made = await this.#find(key);
         if (made === undefined)
           throw new SandlotError("sandbox", `the image ${REPOSITORY}:${key} was made and is gone`);
@@ -155,10 +200,13 @@ export class RootfsImages {
   }
 
   async #find(key: string): Promise<string | undefined> {
+    return (await this.#inspected(`${REPOSITORY}:${key}`))?.Id;
+  }
+
+  async #inspected(name: string): Promise<ImageInspectInfo | undefined> {
     const { engine } = this.#options;
-    const image = engine.docker.getImage(`${REPOSITORY}:${key}`);
     try {
-      return (await engine.read(`look for the image ${key}`, () => image.inspect())).Id;
+      return await engine.read(`look for the image ${name}`, () => engine.docker.getImage(name).inspect());
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;
@@ -166,9 +214,19 @@ export class RootfsImages {
   }
 
   #labels(folders: readonly string[]): string[] {
-    const label = (name: string, value: string): string => `LABEL ${name}=${JSON.stringify(value)}`;
-    return [label(LABEL.instance, this.#options.instance), label(LABEL.layers, folders.join(":"))];
+    return [labelOf(LABEL.instance, this.#options.instance), labelOf(LABEL.layers, folders.join(":"))];
   }
+}
+
+interface Importing {
+  readonly what: string;
+  readonly tar: Readable;
+  readonly key: string;
+  readonly changes: readonly string[];
+}
+
+function labelOf(name: string, value: string): string {
+  return `LABEL ${name}=${JSON.stringify(value)}`;
 }
 
 /** The files of a container as an image; its id. */

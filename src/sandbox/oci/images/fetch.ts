@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { SandlotError } from "../../../errors.ts";
 import { type HostOutcome, runOnHost, tail } from "../../../host-command.ts";
-import { wholeName } from "./reference.ts";
+import { faultOf } from "../../image-words.ts";
+import { wholeName, withoutTag } from "./reference.ts";
 
 export interface Fetching {
   readonly name: string;
@@ -34,7 +35,7 @@ const skopeo: Tool = {
   async fetch(fetching) {
     const path = join(fetching.scratch, "layout");
     const policy = ["--insecure-policy", "copy", "--quiet", "--retry-times", "2"];
-    await need(fetching, ["skopeo", ...policy, `docker://${fetching.name}`, `oci:${path}:image`]);
+    await need(fetching, ["skopeo", ...policy, `docker://${withoutTag(fetching.name)}`, `oci:${path}:image`]);
     return { type: "layout", path, tag: "image" };
   },
 };
@@ -112,12 +113,7 @@ async function need(fetching: Fetching, argv: [string, ...string[]]): Promise<vo
   const { exitCode, stderr } = await run(fetching, argv, TIMEOUT_MS);
   if (exitCode === 0) return;
   const said = tail(stderr, 1024);
-  const fault = ABSENT.test(said) ? "task" : "sandbox";
-  throw new SandlotError(fault, `${argv[0]} could not bring the image ${fetching.name}: ${said}`, {
+  throw new SandlotError(faultOf(said), `${argv[0]} could not bring the image ${fetching.name}: ${said}`, {
     field: "environment.rootfs",
   });
 }
-
-/** How registries and engines say that there is no such image, or none that may be seen. */
-const ABSENT =
-  /manifest unknown|not found|name unknown|repository does not exist|unauthorized|denied|invalid reference|no such image/i;

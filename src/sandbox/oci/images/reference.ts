@@ -39,6 +39,11 @@ export function wholeName(name: string): string {
   return rest.length > 0 ? `docker.io/${name}` : `docker.io/library/${name}`;
 }
 
+/** Of a name with a tag and a digest the digest decides, and not every program takes both. */
+export function withoutTag(name: string): string {
+  return name.replace(/:[\w][\w.-]{0,127}(?=@sha256:)/, "");
+}
+
 /** Under which names in a folder of images one may lie: `owner__name__tag`, and without its tag when that is `latest`. */
 export function fileNames(name: string): readonly string[] {
   const flat = (text: string): string => text.replaceAll("/", "__").replaceAll(/[:@]/g, "__");

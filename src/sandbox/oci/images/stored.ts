@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { z } from "zod";
 import { SandlotError } from "../../../errors.ts";
 import { check } from "../../../problem.ts";
+import { variablesOf } from "../../image-words.ts";
 import type { Image } from "../../sandbox.ts";
 
 /** An image whose bytes lie on this host. Nothing of it was looked into but its manifest. */
@@ -46,7 +47,7 @@ export function readConfig(bytes: Uint8Array, ref: string): ImageConfig {
     throw broken(ref, `expected an image for linux/${own}, got one for ${os}/${architecture}`);
   return {
     digest: digestOf(bytes),
-    env: Object.fromEntries((config?.Env ?? []).flatMap(pairOf)),
+    env: variablesOf(config?.Env ?? []),
     workdir: config?.WorkingDir ?? "",
     user: config?.User ?? "",
     diffIds: rootfs.diff_ids,
@@ -70,9 +71,4 @@ export function json(bytes: Uint8Array, ref: string): unknown {
 /** Fault `task`: the image itself is at fault. */
 export function broken(ref: string, what: string, cause?: unknown): SandlotError {
   return new SandlotError("task", `the image ${ref} cannot be used: ${what}`, { field: "environment.rootfs", cause });
-}
-
-function pairOf(entry: string): [string, string][] {
-  const at = entry.indexOf("=");
-  return at > 0 ? [[entry.slice(0, at), entry.slice(at + 1)]] : [];
 }

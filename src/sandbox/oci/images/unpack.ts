@@ -55,11 +55,12 @@ export const LAYER = "t";
 const INSIDE = "image";
 const ARCHIVE = "/archive.tar";
 const UNPACK_MS = 3_600_000;
-/** Devices and what is mounted in every sandbox stay out; owners, modes and times are the image's. */
+/** Devices and what is mounted in every sandbox stay out, and what is in the way of that mount; owners, modes and times are the image's. */
 const UNPACK = [
-  `mkdir -m 755 /${INSIDE} && exec tar --extract --file ${ARCHIVE} --directory /${INSIDE} --numeric-owner --same-owner -p`,
+  `mkdir -m 755 /${INSIDE} && tar --extract --file ${ARCHIVE} --directory /${INSIDE} --numeric-owner --same-owner -p`,
   "--delay-directory-restore --anchored --exclude='dev/*' --exclude='./dev/*' --exclude='proc/*' --exclude='./proc/*'",
-  "--exclude='sys/*' --exclude='./sys/*'",
+  "--exclude='sys/*' --exclude='./sys/*' &&",
+  `cd /${INSIDE} && for name in dev proc sys; do if [ -L $name ] || { [ -e $name ] && [ ! -d $name ]; }; then rm -f $name; fi; done`,
 ].join(" ");
 
 function specOf({ instance }: Unpacker, archive: string): SandboxSpec {
