@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving import HARNESS, serving
+from serving import HARNESS, secured, serving
 
 from server import Server
 
@@ -27,6 +27,13 @@ def shared() -> Iterator[Server]:
 def own() -> Iterator[Server]:
     """A server that is not started yet, and may be killed."""
     with serving(HARNESS) as server:
+        yield server
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Server]:
+    """A running server behind TLS and a token."""
+    with secured(tmp_path) as server:
         yield server
 
 

@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "test/e2e"))
 
+from certificates import authority, certificate
 from server import Server
 
 BACKEND = "" if os.geteuid() == 0 else "backend: { type: process, commands_run_unprotected_on_this_host: true }\n"
@@ -32,6 +33,19 @@ def serving(config: str = "") -> Iterator[Server]:
         server.remove()
 
 
+@contextmanager
+def secured(folder: Path) -> Iterator[Server]:
+    """A running server that wants a token and a certificate: `token` and `tls` of it are what a client needs."""
+    authority(folder, "ours")
+    for name in ("server", "client"):
+        certificate(folder, name, "ours")
+    tls = f"tls: {{ cert_file: {folder}/server.pem, key_file: {folder}/server.key, client_ca_file: {folder}/ours.pem }}\n"
+    with serving(HARNESS + tls) as server:
+        server.token = "trainer-token"
+        server.tls = {"ca_file": f"{folder}/ours.pem", "cert_file": f"{folder}/client.pem", "key_file": f"{folder}/client.key"}
+        yield server.start(environment={"SANDLOT_TOKEN_TRAINER": server.token})
+
+
 def living(server: Server) -> list[Any]:
     """The trajectories that are not over."""
     return [one for one in listed(server) if one.state != "ENDED"]
@@ -42,7 +56,7 @@ def listed(server: Server) -> list[Any]:
     import sandlot
 
     async def asked() -> list[Any]:
-        async with sandlot.connect(server.address, server.token) as client:
+        async with sandlot.connect(server.address, server.token, tls=server.tls) as client:
             return [one async for one in client.list_trajectories()]
 
     return asyncio.run(asked())

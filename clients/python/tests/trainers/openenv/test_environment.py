@@ -132,6 +132,11 @@ async def test_a_server_that_is_killed_and_started_again_costs_no_reward(own: Se
         assert (await play(address, GOLD[0], restart, SUBMIT))[-1].reward == 1
 
 
+async def test_it_plays_over_tls_with_a_token(guarded: Server) -> None:
+    with openenv(f"grpcs://{guarded.address}", token=guarded.token, tls=guarded.tls) as address:
+        assert (await play(address, *GOLD))[-1].reward == 1
+
+
 async def test_work_that_is_not_submitted_counts_only_where_the_settings_say_so(shared: Server) -> None:
     for counts in (False, True):
         with openenv(shared, grade_unsubmitted=counts) as address:

@@ -177,6 +177,12 @@ def test_rows_of_the_data_set_builder_are_played(shared: Server, tmp_path: Path)
     assert scores(play(shared.address, Engine([GOLD]), row=extras)) == [1]
 
 
+def test_it_plays_over_tls_with_the_token_of_the_environment(guarded: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONE_TOKEN", guarded.token or "")
+    output = play(f"grpcs://{guarded.address}", Engine([GOLD]), tls=guarded.tls, token_variable="ONE_TOKEN")
+    assert scores(output) == [1]
+
+
 def test_a_wrong_set_up_is_named(shared: Server) -> None:
     wrong = [
         ({"row": {"task_id": "no-such-task"}}, sandlot.NotFoundError, "does not know the task 'no-such-task'"),

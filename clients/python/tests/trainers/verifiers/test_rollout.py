@@ -37,8 +37,8 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
         yield answering
 
 
-def task_of(server: str, name: str = TASK) -> Any:
-    taskset = vf.load_taskset(SandlotTasksetConfig(id="sandlot-verifiers", server=server))
+def task_of(server: str, name: str = TASK, **settings: Any) -> Any:
+    taskset = vf.load_taskset(SandlotTasksetConfig(id="sandlot-verifiers", server=server, **settings))
     return next(iter(taskset.include(ids=[name])))
 
 
@@ -110,6 +110,18 @@ def test_a_server_that_is_killed_and_started_again_costs_no_reward(model: Model,
     model.hooks["gold"] = restart
     trace = play(model, own.address, "gold")
     assert trace.ok and trace.reward == 1
+
+
+def test_it_plays_over_tls_with_the_token_of_the_environment(model: Model, guarded: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, files = f"grpcs://{guarded.address}", {"tls": guarded.tls, "token_variable": "ONE_TOKEN"}
+    monkeypatch.setenv("ONE_TOKEN", guarded.token or "")
+    task = task_of(address, **files)
+    trace = play(model, address, "gold", task, **files)
+    assert trace.ok and trace.reward == 1, trace.errors
+    assert guarded.token not in trace.model_dump_json()
+    for wrong, message in (({"token_variable": "NO_TOKEN"}, "no token was sent"), ({"tls": {}}, "tls: no connection to grpcs://")):
+        trace = play(model, address, "gold", task, patience_s=5, **{**files, **wrong})
+        assert not trace.ok and message in trace.last_error.message, trace.errors
 
 
 def test_no_server_is_a_failure_that_says_so(model: Model, shared: Server) -> None:
