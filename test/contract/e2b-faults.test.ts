@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Account } from "../../src/sandbox/e2b/account.ts";
@@ -70,6 +70,17 @@ if (process.getuid?.() !== 0) {
     ])("%s, makes the machine all the same, and one only", async (_what, fault) => {
       server.faults.push({ at: CREATE, times: 1, ...fault });
       await madeAllTheSame();
+    });
+
+    test("its machine has folders on mounts of their own, shows an environment there all the same", async () => {
+      const layer = join(place.stateDir, "behind");
+      mkdirSync(join(layer, "home/work"), { recursive: true });
+      writeFileSync(join(layer, "home/work/file"), "from the layer\n");
+      const sandbox = await backend.create(specIn(place, { layers: [layer], workdir: "/home/work" }));
+      const { machine } = server.sandboxes.named({ sandlot_id: sandbox.id })[0] ?? {};
+      expect((await machine?.run(["/bin/mountpoint", "-q", "/home"]))?.code).toBe(0);
+      expect((await bash(sandbox, "cat file")).stdout).toBe("from the layer\n");
+      await sandbox.dispose();
     });
 
     test.each([

@@ -20,6 +20,8 @@ PROGRAMS = [
     *["bash", "sh", "git", "cat", "cp", "chmod", "cut", "date", "dd", "diff", "dirname", "env", "find", "grep", "head", "id", "install"],
     *["ln", "ls", "mkdir", "mktemp", "mv", "patch", "printf", "pwd", "readlink", "rm", "sed", "sort", "stat", "tail", "tar", "tee", "touch", "tr", "true", "uniq", "wc", "xargs"],
 ]
+# What a machine of E2B has to have beside them: see docs/e2b.md.
+OF_A_MACHINE = ["df", "mkfs.ext4", "mount", "pivot_root", "seq", "sleep", "sync", "truncate", "umount", "unshare"]
 LEFT_OUT = {"test", "idlelib", "ensurepip", "lib2to3", "tkinter", "__pycache__", "pydoc_data", "site-packages", "dist-packages"}
 MEDIA = "application/vnd.oci.image"
 
@@ -43,6 +45,10 @@ class Images:
                 entry = tarfile.TarInfo(name)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name.endswith("tmp") else 0o755
                 tar.addfile(entry)
+            users = b"root:x:0:0:root:/root:/bin/bash\n"
+            entry = tarfile.TarInfo("etc/passwd")
+            entry.size = len(users)
+            tar.addfile(entry, io.BytesIO(users))
 
     def add(self, name: str, tree: Path, **config: Any) -> None:
         """An image in the layout of the OCI: the programs, and `tree` above them."""
@@ -80,6 +86,18 @@ def docker_archive(images: Images, path: Path) -> None:
         entry = tarfile.TarInfo("manifest.json")
         entry.size = len(text)
         tar.addfile(entry, io.BytesIO(text))
+
+
+def unpacked(images: Images, folder: Path) -> dict[str, Path]:
+    """The files of each, by its name: what the E2B test server takes for an image."""
+    roots = {}
+    for at, (name, layout) in enumerate(images.names.items()):
+        root = roots[name] = folder / str(at)
+        root.mkdir(parents=True)
+        index = json.loads((layout / "index.json").read_bytes())
+        for layer in json.loads((layout / _path_of(index["manifests"][0])).read_bytes())["layers"]:
+            subprocess.run(["tar", "-xf", str(layout / _path_of(layer)), "-C", str(root), "--numeric-owner"], check=True)
+    return roots
 
 
 def _path_of(blob: dict[str, Any]) -> str:
@@ -174,7 +192,7 @@ def harbor_task(folder: Path, images: Images, scratch: Path) -> Path:
 
 
 def _programs(tar: tarfile.TarFile) -> None:
-    found = [path for name in [*PROGRAMS, "python3"] if (path := shutil.which(name, path="/usr/bin:/bin"))]
+    found = [path for name in [*PROGRAMS, *OF_A_MACHINE, "python3"] if (path := shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin"))]
     told = subprocess.run(["ldd", *found, *_modules()], capture_output=True, text=True, check=False).stdout
     libraries = {word for line in told.splitlines() for word in line.split() if word.startswith("/") and not word.endswith(":")}
     for path in sorted({*found, *libraries}):

@@ -139,14 +139,22 @@ echo "the service's sandboxes share their files: these are those of $owner" >&2
 exit 1
 `;
 
-/** Puts a layer onto the machine's own files. Argument: the archive; beside it, with the ending .removed, the names of what goes first, and with .files those that are no folders, before which folders give way. Done once, however often it is run. */
+/**
+ * Puts a layer onto the machine's own root file system, behind whatever is mounted there: what a sandbox's root is laid over. Argument: the archive; beside it, with the ending .removed, the names of
+ * what goes first, and with .files those that are no folders, before which folders give way. Done once, however often it is run.
+ */
 export const APPLY = `
 set -e
 [ ! -e "$1.done" ] || exit 0
-cd /
+mkdir -p ${PLACE}/root
+unshare --mount --propagation private bash -c '
+set -e
+mount --bind / ${PLACE}/root
+cd ${PLACE}/root
 xargs -0 -r -a "$1.removed" rm -rf --
-while IFS= read -r -d '' path; do if [ -d "$path" ] && [ ! -L "$path" ]; then rm -rf -- "$path"; fi; done < "$1.files"
-tar -xf "$1" --numeric-owner --same-owner --same-permissions --xattrs --xattrs-include='security.capability'
+while IFS= read -r -d "" path; do if [ -d "$path" ] && [ ! -L "$path" ]; then rm -rf -- "$path"; fi; done < "$1.files"
+tar -xf "$1" --numeric-owner --same-owner --same-permissions --xattrs --xattrs-include="security.capability"
+' apply "$1"
 : > "$1.done"
 rm -f "$1" "$1.removed" "$1.files"
 `;
