@@ -25,6 +25,16 @@ test.each([
     '2:30: tasks.sets.0.backend: expected one, got "x"',
   ],
   ["backends: { Two: { type: oci } }\n", "1:13: backends.Two: expected 1 to 32 small letters, digits and dashes"],
+  ["backends:\n  a: { type: oci }\n  a: { type: oci }\n", "3:3: backends.a: expected it once, got it again"],
+  ["listen: a\nlisten: b\n", "2:1: listen: expected it once, got it again"],
+  [
+    "backend: { type: docker, socket: /run/a.sock }\nbackends:\n  b: { type: docker, socket: 'unix:///run/a.sock' }\n",
+    '3:22: backends.b.socket: expected another engine than that of backend, or another runtime on it, got "unix:///run/a.sock"',
+  ],
+  [
+    "backends:\n  a: { type: docker }\n  b: { type: docker }\n",
+    '3:3: backends.b.socket: expected another engine than that of backends.a, or another runtime on it, got ""',
+  ],
   ["listen: 7\n", "1:1: listen: expected a string, got 7"],
   ["lease_ms: 10m\n", '1:1: lease_ms: expected an integer of at least 1, got "10m"'],
   ["lease_ms: 0.5\n", "1:1: lease_ms: expected an integer of at least 1, got 0.5"],
@@ -58,6 +68,11 @@ test.each([
   ["listen: [\n", "2:1: expected YAML, got an error: "],
 ])("%j is refused with its line, what was expected and what was got", (text, message) => {
   expect(() => parseConfig(text, "c.yaml")).toThrow(`c.yaml:${message}`);
+});
+
+test("one engine may have two names where each has a runtime of its own", () => {
+  const text = "backend: { type: docker }\nbackends:\n  apart: { type: docker, runtime: runsc }\n";
+  expect(Object.keys(parseConfig(text, "c.yaml").backends)).toEqual(["apart"]);
 });
 
 test("all that is wrong is said at once", () => {

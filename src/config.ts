@@ -1,4 +1,4 @@
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { SandlotError } from "./errors.ts";
 import { inspect, type Problem } from "./problem.ts";
@@ -249,7 +249,13 @@ export function parseConfig(text: string, name: string): Config {
     return `${name}:${line}:${col}`;
   };
   if (document.errors.length > 0)
-    throw wrong(document.errors.map(({ pos, message }) => `${at(pos[0])}: expected YAML, got an error: ${message}`));
+    throw wrong(
+      document.errors.map(({ code, pos, message }) => {
+        const again = code === "DUPLICATE_KEY" ? pathAt(document, pos[0]) : "";
+        if (again !== "") return `${at(pos[0])}: ${again}: expected it once, got it again`;
+        return `${at(pos[0])}: expected YAML, got an error: ${message}`;
+      }),
+    );
   const checked = inspect(Config, document.toJS() ?? {});
   const problems = checked.ok ? crossed(checked.value) : checked.problems;
   if (checked.ok && problems.length === 0) return checked.value;
@@ -259,7 +265,7 @@ export function parseConfig(text: string, name: string): Config {
 }
 
 function crossed(config: Config): Problem[] {
-  return [...crossedLimits(config), ...crossedTls(config), ...unknownBackends(config)];
+  return [...crossedLimits(config), ...crossedTls(config), ...unknownBackends(config), ...sameEngines(config)];
 }
 
 /** A set is played on a backend that there is. */
@@ -272,6 +278,26 @@ function unknownBackends({ tasks, backends }: Config): Problem[] {
       ? []
       : [{ path: ["tasks", "sets", String(index), "backend"], says: `${expected}, got ${JSON.stringify(backend)}` }],
   );
+}
+
+/** Two names for one engine and runtime would tell nothing apart. */
+function sameEngines({ backend, backends }: Config): Problem[] {
+  const all = [["backend", backend] as const, ...Object.entries(backends)];
+  return all.flatMap(([name, one], index) => {
+    if (one.type !== "docker") return [];
+    const twin = all.slice(0, index).find(([, other]) => other.type === "docker" && isSameEngine(one, other));
+    if (twin === undefined) return [];
+    const of = twin[0] === "backend" ? twin[0] : `backends.${twin[0]}`;
+    const says = `expected another engine than that of ${of}, or another runtime on it, got ${JSON.stringify(one.socket)}`;
+    return [{ path: ["backends", name, "socket"], says }];
+  });
+}
+
+type DockerConfig = Extract<BackendConfig, { type: "docker" }>;
+
+function isSameEngine(one: DockerConfig, other: DockerConfig): boolean {
+  const place = ({ socket }: DockerConfig): string => socket.replace(/^unix:\/\//, "").replace(/\/+/g, "/");
+  return place(one) === place(other) && one.runtime === other.runtime;
 }
 
 /** Defaults above what may be asked for would make every Create `invalid` that asks for nothing. */
@@ -291,6 +317,20 @@ function crossedTls({ tls }: Config): Problem[] {
 
 const wrong = (problems: readonly string[]): SandlotError =>
   new SandlotError("invalid", problems.join("\n"), { field: "config" });
+
+/** Of the key that stands there, also where another is the same. Empty: there is none. */
+function pathAt(document: Document.Parsed, offset: number): string {
+  let found = "";
+  visit(document, {
+    Pair(_, pair, ancestors) {
+      if (startOf(pair.key) !== offset) return undefined;
+      const keys = [...ancestors, pair].flatMap((node) => (isPair(node) ? [String(node.key)] : []));
+      found = keys.join(".");
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
 
 /** Where the key stands; that of a missing one is where what should hold it begins. */
 function offsetOf(document: Document.Parsed, path: readonly string[]): number {

@@ -25,8 +25,8 @@ export class SeveralBackends implements Backend {
   readonly named: ReadonlyMap<string, Backend>;
   readonly images?: Images;
   readonly #first: Backend;
-  /** Of those that were there when all were asked last. */
-  readonly #owners = new Map<string, Backend>();
+  /** Of those that were there when all were asked last: who names each. Two that share an engine, an account or control groups both do, and one of them has its record. */
+  readonly #owners = new Map<string, readonly Backend[]>();
 
   constructor(first: Backend, named: ReadonlyMap<string, Backend>) {
     this.#first = first;
@@ -52,18 +52,22 @@ export class SeveralBackends implements Backend {
   }
 
   async reopen(id: string): Promise<Sandbox | undefined> {
-    return (await this.#ownerOf(id))?.reopen(id);
+    for (const one of await this.#ownersOf(id)) {
+      const sandbox = await one.reopen(id);
+      if (sandbox !== undefined) return sandbox;
+    }
+    return undefined;
   }
 
   async list(): Promise<readonly string[]> {
     const lists = await Promise.all(this.#all.map(async (one) => [one, await one.list()] as const));
     this.#owners.clear();
-    for (const [one, ids] of lists) for (const id of ids) this.#owners.set(id, one);
+    for (const [one, ids] of lists) for (const id of ids) this.#owners.set(id, [...(this.#owners.get(id) ?? []), one]);
     return [...this.#owners.keys()];
   }
 
   async remove(id: string): Promise<void> {
-    await (await this.#ownerOf(id))?.remove(id);
+    for (const one of await this.#ownersOf(id)) await one.remove(id);
     this.#owners.delete(id);
   }
 
@@ -89,8 +93,8 @@ export class SeveralBackends implements Backend {
     return spec.backend ? backendOf(this, spec.backend) : this.#first;
   }
 
-  async #ownerOf(id: string): Promise<Backend | undefined> {
+  async #ownersOf(id: string): Promise<readonly Backend[]> {
     if (!this.#owners.has(id)) await this.list();
-    return this.#owners.get(id);
+    return this.#owners.get(id) ?? [];
   }
 }

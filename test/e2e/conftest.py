@@ -18,6 +18,15 @@ from bundled import task_file
 from sandlot.testing import FakeServer, FakeTask
 from server import NAP, Server
 
+BY_NAME = {"test_e2b_images.py", "test_second_engine.py"}
+"""Files that take long: played when their path is given, not with the folder."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    named = any(Path(argument.partition("::")[0]).name == collection_path.name for argument in config.args)
+    return True if collection_path.name in BY_NAME and not named else None
+
+
 PROCESS = "backend: { type: process, commands_run_unprotected_on_this_host: true }\n"
 SMALL_POOL = "pools: { default: {}, two: { slots: 2, queue: 2 } }\ngrading: { slots: 8 }\n"
 
