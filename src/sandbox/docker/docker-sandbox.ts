@@ -1,30 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Container } from "dockerode";
 import { SandlotError } from "../../errors.ts";
-import type { BareSandbox } from "../guarded.ts";
 import { type Identity, lives } from "../identity.ts";
 import type { Cgroup } from "../oci/cgroup.ts";
-import type { RunnerClient } from "../runner/client.ts";
-import type {
-  Enforced,
-  ExecOptions,
-  ExecResult,
-  FileContent,
-  FileOptions,
-  ReadRange,
-  SandboxSpec,
-} from "../sandbox.ts";
-import { Stillness } from "../stillness.ts";
+import { FREEZE_MS, RunnerSandbox, type RunnerSandboxParts } from "../runner/runner-sandbox.ts";
+import type { ExecOptions, ExecResult } from "../sandbox.ts";
 import { Tolls } from "../tolls.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
 import type { Engine } from "./engine.ts";
 
-export interface DockerSandboxParts {
-  readonly spec: SandboxSpec;
-  readonly enforced: Enforced;
+export interface DockerSandboxParts extends RunnerSandboxParts {
   readonly engine: Engine;
   readonly container: Container;
-  readonly client: RunnerClient;
   /** Of the first process, and its control group, where the engine is on this host. */
   readonly identity: Identity | undefined;
   readonly cgroup: Cgroup | undefined;
@@ -34,20 +21,16 @@ export interface DockerSandboxParts {
 }
 
 /** A sandbox that is a container of an engine. See the contract for what its methods promise. */
-export class DockerSandbox implements BareSandbox, WatchedDisk {
+export class DockerSandbox extends RunnerSandbox implements WatchedDisk {
   readonly #parts: DockerSandboxParts;
   readonly #tolls: Tolls;
   #running = new Set<string>();
   #stirred = true;
-  readonly #stillness = new Stillness(
-    () => pause(this.#parts.engine, this.#parts.container),
-    () => this.#goOn(),
-  );
   /** What the engine said of a container that has ended. */
   #ranOut = false;
-  #disposing: Promise<void> | undefined;
 
   constructor(parts: DockerSandboxParts) {
+    super(parts);
     this.#parts = parts;
     this.#tolls = new Tolls({
       counter: parts.cgroup,
@@ -57,71 +40,39 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
     parts.watch?.add(this);
   }
 
-  get id(): string {
-    return this.#parts.spec.id;
-  }
-  get workdir(): string {
-    return this.#parts.spec.workdir;
-  }
-  get env(): SandboxSpec["env"] {
-    return this.#parts.spec.env;
-  }
-  get limits(): SandboxSpec["limits"] {
-    return this.#parts.spec.limits;
-  }
-  get enforced(): Enforced {
-    return this.#parts.enforced;
-  }
-
-  locate(path: string): string {
-    return path;
-  }
-
   async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
     const { cwd = this.workdir, env = this.env } = options;
     this.#running.add(options.callId);
     this.#stirred = true;
     try {
-      return await this.#tolls.during(options.callId, () => this.#parts.client.exec(argv, { ...options, cwd, env }));
+      return await this.#tolls.during(options.callId, () => this.client.exec(argv, { ...options, cwd, env }));
     } finally {
       this.#running.delete(options.callId);
     }
   }
 
-  interrupt(callId: string): Promise<void> {
-    return this.#parts.client.interrupt(callId);
-  }
-
-  readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent> {
-    return this.#parts.client.readFile(path, options);
-  }
-
-  writeFile(
-    path: string,
-    data: Uint8Array,
-    options: FileOptions & { readonly mode?: number },
-  ): Promise<{ readonly failure?: string }> {
+  override writeFile(...call: Parameters<RunnerSandbox["writeFile"]>): ReturnType<RunnerSandbox["writeFile"]> {
     this.#stirred = true;
-    return this.#parts.client.writeFile(path, data, options);
+    return super.writeFile(...call);
   }
 
-  acknowledge(callId: string): void {
-    this.#parts.client.acknowledge(callId);
+  override acknowledge(callId: string): void {
+    super.acknowledge(callId);
     this.#tolls.forget(callId);
   }
 
-  freeze(): Promise<AsyncDisposable> {
-    return this.#stillness.hold();
+  protected halt(): Promise<void> {
+    return pause(this.#parts.engine, this.#parts.container);
   }
 
   /** A container may not be paused any more, or be gone. */
-  async #goOn(): Promise<void> {
+  protected async goOn(): Promise<void> {
     const { engine, container } = this.#parts;
     await engine.act("unpause a container", () => container.unpause(), { expected: [404, 409, 500] });
   }
 
   async alive(): Promise<boolean> {
-    if (this.#disposing !== undefined) return false;
+    if (this.disposing) return false;
     const { engine, container, identity } = this.#parts;
     if (identity !== undefined && lives(identity)) return true;
     try {
@@ -144,9 +95,9 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
   }
 
   killCommands(): void {
-    const { cgroup, identity, client } = this.#parts;
+    const { cgroup, identity } = this.#parts;
     if (cgroup === undefined || identity === undefined) {
-      for (const callId of this.#running) client.interrupt(callId).catch(() => undefined);
+      for (const callId of this.#running) this.interrupt(callId).catch(() => undefined);
       return;
     }
     // Again, for what was forked meanwhile.
@@ -170,24 +121,15 @@ export class DockerSandbox implements BareSandbox, WatchedDisk {
     this.#tolls.measured(bytes);
   }
 
-  dispose(): Promise<void> {
-    this.#disposing ??= this.#dispose().catch((error: unknown) => {
-      this.#disposing = undefined;
-      throw error;
-    });
-    return this.#disposing;
-  }
-
-  /** Lets go of it: it lives on, for a later server. */
-  async detach(): Promise<void> {
+  override async detach(): Promise<void> {
     this.#parts.watch?.delete(this);
-    await this.#parts.client.close();
+    await super.detach();
   }
 
-  async #dispose(): Promise<void> {
+  protected async end(): Promise<void> {
     this.#parts.watch?.delete(this);
     await this.#parts.remove();
-    await this.#parts.client.close();
+    await this.client.close();
   }
 }
 
@@ -203,9 +145,6 @@ async function pause(engine: Engine, container: Container): Promise<void> {
     }
   }
 }
-
-/** What waits for a slow disk cannot stand still before it has its answer. */
-const FREEZE_MS = 120_000;
 
 /** Of a container that is not there any more. */
 export function goneFrom(id: string): SandlotError {

@@ -1,16 +1,6 @@
-import type { BareSandbox } from "../guarded.ts";
 import type { RunnerClient } from "../runner/client.ts";
-import type {
-  Cost,
-  Enforced,
-  ExecOptions,
-  ExecResult,
-  FileContent,
-  FileOptions,
-  ReadRange,
-  SandboxSpec,
-} from "../sandbox.ts";
-import { Stillness } from "../stillness.ts";
+import { RunnerSandbox } from "../runner/runner-sandbox.ts";
+import type { Cost, ExecOptions, ExecResult } from "../sandbox.ts";
 import { FREEZE, KILL, OOM_KILLS, USAGE } from "./boot.ts";
 import type { End } from "./line.ts";
 import type { Machine } from "./machine.ts";
@@ -29,85 +19,42 @@ export interface E2bSandboxParts {
 }
 
 /** A sandbox in a machine of the service. See the contract for what its methods promise. */
-export class E2bSandbox implements BareSandbox {
+export class E2bSandbox extends RunnerSandbox {
   readonly #parts: E2bSandboxParts;
   readonly #pid: string;
   /** Out-of-memory kills that were seen before. */
   #oomKills = 0;
   #ownDoing = false;
-  readonly #stillness = new Stillness(
-    () => this.machine.run(FREEZE, "1", this.#pid),
-    () => this.#goOn(),
-  );
-  #disposing: Promise<void> | undefined;
 
   constructor(parts: E2bSandboxParts) {
+    super({ spec: parts.record.spec, enforced: parts.record.runner.enforced, client: parts.client });
     this.#parts = parts;
     this.#pid = String(parts.record.runner.pid);
   }
 
-  get id(): string {
-    return this.#parts.record.spec.id;
-  }
-  get workdir(): string {
-    return this.#parts.record.spec.workdir;
-  }
-  get env(): SandboxSpec["env"] {
-    return this.#parts.record.spec.env;
-  }
-  get limits(): SandboxSpec["limits"] {
-    return this.#parts.record.spec.limits;
-  }
-  get enforced(): Enforced {
-    return this.#parts.record.runner.enforced;
-  }
   get machine(): Machine {
     return this.#parts.machine;
   }
 
-  locate(path: string): string {
-    return path;
-  }
-
   async exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
     const { cwd = this.workdir, env = this.env } = options;
-    const result = await this.#parts.client.exec(argv, { ...options, cwd, env });
+    const result = await this.client.exec(argv, { ...options, cwd, env });
     const suspect = result.exitCode !== 0 && result.timedOut === false && !result.interrupted;
     return { ...result, oomKills: suspect ? await this.#newOomKills() : 0 };
   }
 
-  interrupt(callId: string): Promise<void> {
-    return this.#parts.client.interrupt(callId);
+  protected halt(): Promise<string> {
+    return this.machine.run(FREEZE, "1", this.#pid);
   }
 
-  readFile(path: string, options: FileOptions & ReadRange): Promise<FileContent> {
-    return this.#parts.client.readFile(path, options);
-  }
-
-  writeFile(
-    path: string,
-    data: Uint8Array,
-    options: FileOptions & { readonly mode?: number },
-  ): Promise<{ readonly failure?: string }> {
-    return this.#parts.client.writeFile(path, data, options);
-  }
-
-  acknowledge(callId: string): void {
-    this.#parts.client.acknowledge(callId);
-  }
-
-  freeze(): Promise<AsyncDisposable> {
-    return this.#stillness.hold();
-  }
-
-  async #goOn(): Promise<void> {
-    if (this.#disposing === undefined) await this.machine.run(FREEZE, "0", this.#pid);
+  protected async goOn(): Promise<void> {
+    if (!this.disposing) await this.machine.run(FREEZE, "0", this.#pid);
   }
 
   /** Asks the service unless it is known. */
   async alive(): Promise<boolean> {
     const { end } = this.#parts;
-    if (this.#disposing !== undefined) return false;
+    if (this.disposing) return false;
     if (end.what === undefined && !(await this.machine.exists())) end.what = "machine";
     // Whose doing it was shows as long as the machine stands.
     if (end.what === "process") this.#ownDoing ||= (await this.#newOomKills()) > 0;
@@ -133,21 +80,8 @@ export class E2bSandbox implements BareSandbox {
     this.machine.run(KILL, this.#pid).catch(() => undefined); // who waits for the command's end has its own time-out
   }
 
-  dispose(): Promise<void> {
-    this.#disposing ??= this.#dispose().catch((error: unknown) => {
-      this.#disposing = undefined;
-      throw error;
-    });
-    return this.#disposing;
-  }
-
-  /** Lets go of it: it lives on, for a later server, until its time is over. */
-  detach(): Promise<void> {
-    return this.#parts.client.close();
-  }
-
-  async #dispose(): Promise<void> {
-    await this.#parts.client.close();
+  protected async end(): Promise<void> {
+    await this.client.close();
     await this.#parts.remove();
   }
 
