@@ -101,6 +101,17 @@ export class Machine {
     return this.#outer.exitCode === null && this.#outer.signalCode === null;
   }
 
+  /** Starts a program inside that runs as long as the machine does. */
+  begin(argv: readonly string[]): void {
+    this.spawn(argv, { ...AS_ROOT, stdin: "ignore" }).on("error", () => undefined);
+  }
+
+  /** Starts a program of this host that has the machine's network, and ends with it. */
+  besides(argv: readonly string[]): void {
+    const child = spawn("nsenter", ["-t", String(this.#init), "-n", "--", ...argv], { stdio: "ignore" });
+    void this.#ended.finally(() => child.kill("SIGKILL"));
+  }
+
   /** Starts a program inside. Its exit is that of the returned process; signals go by `signalLeader`. */
   spawn(argv: readonly string[], { user, cwd, env, stdin }: RunOptions): ChildProcess {
     const options: SpawnOptions = { stdio: [stdin, "pipe", "pipe"], env, cwd: "/" };

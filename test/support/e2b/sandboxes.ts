@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
+import { BuiltEnvd } from "./built-envd.ts";
 import { Files } from "./files.ts";
 import { type Exchange, number, Refusal, readJson, sendJson, strings, text } from "./http.ts";
 import { Machine } from "./machine.ts";
@@ -22,6 +23,8 @@ export interface Box {
   readonly machine: Machine;
   readonly processes: Processes;
   readonly files: Files;
+  /** In place of those two, where there is one. */
+  readonly envd: BuiltEnvd | undefined;
   readonly startedAt: number;
   /** Answers under way: a sandbox that ends takes their connections along. */
   readonly open: Set<ServerResponse>;
@@ -31,6 +34,8 @@ export interface Box {
 }
 
 const ENVD_VERSION = "0.6.1";
+/** A program, see `BuiltEnvd`. */
+const BUILT_ENVD = process.env["SANDLOT_ENVD"];
 /** What an account gets that does not say. */
 const LIFE_S = 15;
 
@@ -171,14 +176,17 @@ export class Sandboxes {
       folder: join(this.#folder, id),
       disk: template.disk,
       name: id,
-      network: body["allow_internet_access"] !== false,
+      network: BUILT_ENVD === undefined && body["allow_internet_access"] !== false, // it forwards ports: not those of this host
       memoryMiB: template.memoryMiB,
     });
     const users = new Users(machine, template.user);
     const env = { ...template.env, ...strings(body["envVars"]) };
+    const token = body["secure"] === false ? undefined : randomBytes(16).toString("hex");
+    const settings = { accessToken: token, envVars: env, defaultUser: template.user, defaultWorkdir: template.workdir };
+    const envd = BUILT_ENVD === undefined ? undefined : await BuiltEnvd.start(machine, BUILT_ENVD, settings);
     const box: Box = {
       ...{ id, template, machine, state: "running", metadata: strings(body["metadata"]) },
-      token: body["secure"] === false ? undefined : randomBytes(16).toString("hex"),
+      ...{ token, envd },
       processes: new Processes(machine, users, env, template.workdir),
       files: new Files(machine, users),
       startedAt: Date.now(),

@@ -110,6 +110,7 @@ export class E2bServer implements AsyncDisposable {
     }
     box.open.add(response);
     response.once("close", () => box.open.delete(response));
+    if (box.envd !== undefined) return box.envd.forward(exchange);
     if (url.pathname === "/health") {
       response.writeHead(204).end();
       return;
