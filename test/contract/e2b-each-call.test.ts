@@ -42,13 +42,14 @@ const KINDS: Readonly<Record<string, Omit<Fault, "at" | "times">>> = {
   "is done, and its answer lost": { cut: "after" },
   "gets no answer": { silent: true },
   "gets a page for an answer": { answer: { status: 200, text: PAGE } },
+  "gets an answer without an end": { endless: true },
 };
 
 /** Long enough for what is done, short enough for a test. */
 const SHORT: Waits = {
   ...WAITS,
   ...{ askMs: 1_500, createMs: 5_000, snapshotMs: 5_000, pollMs: 50, fileMs: 3_000, callMs: 1_500, lineMs: 4_000 },
-  ...{ attachMs: 8_000, pauseMs: 40 },
+  ...{ attachMs: 8_000, scriptMs: 20_000, pauseMs: 40 },
 };
 
 if (process.getuid?.() !== 0) {

@@ -5,6 +5,7 @@ import { Account } from "../../src/sandbox/e2b/account.ts";
 import { CLAIM } from "../../src/sandbox/e2b/boot.ts";
 import { Gate } from "../../src/sandbox/e2b/gate.ts";
 import { Machine } from "../../src/sandbox/e2b/machine.ts";
+import { WAITS } from "../../src/sandbox/e2b/waits.ts";
 import type { Backend, Sandbox } from "../../src/sandbox/sandbox.ts";
 import { bash, eventually, specIn } from "../support/backends.ts";
 import { TOO_MANY } from "../support/e2b/faults.ts";
@@ -175,6 +176,63 @@ if (process.getuid?.() !== 0) {
       await other[Symbol.asyncDispose]();
     });
 
+    test("it opens again, and the service keeps a snapshot from which a machine lives, opens all the same and asks again later", async () => {
+      const other = placeOn(server, { maxSandboxes: 4 });
+      const first = await other.open();
+      const sandbox = await first.create(specIn(other));
+      await first.close();
+      rmSync(other.layer, { recursive: true });
+      const removals = (): number => server.requests.filter((line) => line.startsWith("DELETE /templates/")).length;
+      const before = removals();
+      const second = await other.open();
+      expect(removals()).toBe(before + 1);
+      await second.remove(sandbox.id);
+      await second.close();
+      await (await other.open()).close();
+      await (await other.open()).close();
+      expect(removals()).toBe(before + 2);
+      expect(await other.leftovers()).toEqual([]);
+      await other[Symbol.asyncDispose]();
+    });
+
+    test("its daemon shows signs of life and nothing else, says so in time", async () => {
+      const waits = { ...WAITS, callMs: 500, attachMs: 1_000, pauseMs: 20 };
+      await using silent = placeOn(server, { waits, hostImage: "" });
+      const opened = await silent.open();
+      server.faults.push({ at: /Process\/Start$/, times: 1_000, endless: true });
+      const rootfs = { type: "image", ref: "host:latest", digest: `sha256:${"0".repeat(64)}` } as const;
+      await expect(opened.create(specIn(silent, { rootfs }))).rejects.toMatchObject({
+        fault: "sandbox",
+        message: expect.stringContaining("no process was told of within 500 ms"),
+      });
+      await opened.close();
+      expect(await silent.leftovers()).toEqual([]);
+    });
+
+    test("a script in a machine does not end, is given up", async () => {
+      const waits = { ...WAITS, scriptMs: 1_000 };
+      const [box] = server.sandboxes.named({ sandlot_id: shared.id });
+      const account = new Account({ ...e2bOptions(server), waits }, new Gate(ROOM));
+      const machine = new Machine({ sandboxId: box?.id ?? "", ...(box?.token && { token: box.token }) }, account);
+      await expect(machine.run("exec sleep 20")).rejects.toThrow("did not end within 1 s");
+    });
+
+    test("it asks for a rest of a day, is asked again much earlier", async () => {
+      let restedMs = 0;
+      const gate = new Gate({ maxSandboxes: 1, createsPerSecond: 1_000 });
+      gate.holdBack = (ms) => {
+        restedMs = ms;
+      };
+      const account = new Account(e2bOptions(server), gate);
+      const { body } = TOO_MANY.requests;
+      server.faults.push({ at: CREATE, times: 1, answer: { status: 429, headers: { "retry-after": "86400" }, body } });
+      server.faults.push({ at: CREATE, times: 1, answer: { status: 400, body: { code: 400, message: "enough" } } });
+      const wish = { templateId: "any", metadata: {}, lifeS: 60, internet: false };
+      await expect(account.create(wish)).rejects.toThrow("enough");
+      expect(restedMs).toBeGreaterThan(50_000);
+      expect(restedMs).toBeLessThan(100_000);
+    });
+
     test("it has no snapshots, furnishes each machine itself", async () => {
       await using bare = placeOn(server);
       const opened = await bare.open();
@@ -215,6 +273,19 @@ if (process.getuid?.() !== 0) {
     await expect(machine.run(CLAIM, box?.id ?? "")).rejects.toThrow(/share their files: these are those of another/);
     await first.dispose();
     await backend.close();
+  });
+
+  test("templates wait for each other where the account may build one at a time", async () => {
+    await using service = await e2bService({ account: { maxBuilds: 1 } });
+    const { server } = service;
+    await using place = placeOn(server, { hostImage: "", waits: { ...WAITS, pauseMs: 20, pollMs: 50 } });
+    const backend = await place.open();
+    // The first one's build goes on for longer than a request is tried again.
+    server.faults.push({ at: /^POST \/v2\/templates\//, times: 1, delayMs: 2_500 });
+    const watch = { signal: AbortSignal.timeout(60_000), report: () => undefined };
+    await Promise.all(["host:latest", "host:other"].map((ref) => backend.images?.resolve(ref, watch)));
+    await backend.close();
+    expect(server.templates.built).toHaveLength(2);
   });
 
   test("servers of one host that need a template at once build it once", async () => {

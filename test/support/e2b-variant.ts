@@ -14,13 +14,15 @@ export function e2bVariant(name: string, { manner, only }: Pick<Variant, "only">
   return { backend: "e2b", name, ground, ...(only && { only }) };
 }
 
-type Manner = Pick<E2bServerOptions, "manner" | "versions">;
+type Manner = Pick<E2bServerOptions, "manner" | "versions" | "account">;
 
 /** A test server with that image. Ended with the block. */
 export async function e2bService(manner: Manner = {}): Promise<AsyncDisposable & { readonly server: E2bServer }> {
   if (process.getuid?.() !== 0) throw new Error("the E2B test server makes name spaces and mounts, which needs root");
   const folder = mkdtempSync(join(tmpdir(), "sandlot-e2b-"));
-  const server = await E2bServer.start({ ...manner, images: new Map([["host:latest", await hostDisk(folder)]]) });
+  const disk = await hostDisk(folder);
+  const images = new Map(["host:latest", "host:other"].map((ref) => [ref, disk]));
+  const server = await E2bServer.start({ ...manner, images });
   return {
     server,
     [Symbol.asyncDispose]: async () => {

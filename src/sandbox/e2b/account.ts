@@ -35,6 +35,8 @@ export interface Found {
 export const ID = "sandlot_id";
 /** How long a create goes on asking a service that has no room. */
 const PATIENCE_MS = 600_000;
+/** The longest that all creates rest for one that was refused, whatever the service asks for. */
+const MOST_REST_MS = 60_000;
 const ATTEMPTS = 5;
 const PAGE = 100;
 
@@ -88,7 +90,7 @@ export class Account {
         if (!(error instanceof ServiceError)) throw error;
         if (error.status === 429) {
           if (performance.now() > until) throw noRoom(error);
-          const restMs = error.restMs * (1 + Math.random() / 4);
+          const restMs = Math.min(error.restMs, MOST_REST_MS) * (1 + Math.random() / 4);
           this.#gate.holdBack(restMs || Math.min(500 * 2 ** refusals++, 15_000) * (0.5 + Math.random()));
           continue;
         }

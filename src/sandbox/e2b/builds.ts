@@ -35,6 +35,11 @@ export class Builds {
     this.#control = control;
   }
 
+  /** How long a build is waited for, or a place for one. */
+  get patienceMs(): number {
+    return this.#control.waits.buildMs;
+  }
+
   /** The id of the template of that name, as soon as it can be used; undefined when there is none, or none that was ever ready. */
   async ready(name: string, { signal, report }: ImageWatch): Promise<string | undefined> {
     const { attachMs, buildMs } = this.#control.waits;
@@ -53,7 +58,8 @@ export class Builds {
   }
 
   /**
-   * Builds it, and waits. Undefined when another server was faster: then ask for `ready`. Fault `task`: it cannot be made from that image; fault `unsupported`: the service builds none.
+   * Builds it, and waits. Undefined when another server was faster: then ask for `ready`. Fault `task`: it cannot be made from that image; fault `unsupported`: the service builds none;
+   * `ServiceError` of status 429: the account has as many builds under way as it may have.
    */
   async build(wish: BuildWish, watch: ImageWatch): Promise<string | undefined> {
     const build = await this.#request(wish);

@@ -149,8 +149,9 @@ function decoded(data: unknown): unknown {
 const WORDS = 300;
 
 function wordsOf(error: unknown): string {
-  if (typeof error === "object" && error !== null && "message" in error) return String(error.message).slice(0, WORDS);
-  return (typeof error === "string" ? error : JSON.stringify(error ?? "")).slice(0, WORDS);
+  const told = typeof error === "object" && error !== null && "message" in error ? String(error.message) : error;
+  const words = typeof told === "string" ? told : JSON.stringify(told ?? "");
+  return words.replace(/\s+/g, " ").trim().slice(0, WORDS); // a gateway's page has lines
 }
 
 /** Seconds, or a date. */

@@ -4,6 +4,7 @@ import { byteStreamDial, secretBytes } from "../runner/byte-stream.ts";
 import { RunnerClient } from "../runner/client.ts";
 import type { Enforced, Enforcement, SandboxSpec } from "../sandbox.ts";
 import { BOOT } from "./boot.ts";
+import type { Telling } from "./envd.ts";
 import { attach, type End } from "./line.ts";
 import type { Machine } from "./machine.ts";
 import type { StartedRecord } from "./record.ts";
@@ -21,20 +22,30 @@ export async function boot(
   const words = [limits.memoryMiB, limits.cpuMilli, limits.pids, limits.diskMiB, renames].map(String);
   const mountPoints = [...views.map(({ at }) => at), "--", ...binds.map(({ target }) => target)];
   const telling = await machine.envd.start(["/bin/bash", "-c", BOOT, "boot", network, ...words, ...mountPoints], true);
-  let [pid, said] = [0, ""];
+  const late = setTimeout(() => telling.close(), machine.envd.waits.createMs);
+  try {
+    const { pid, kept } = await begun(telling);
+    const secret = randomBytes(secretBytes);
+    await machine.envd.sendInput(pid, secret);
+    return { pid, secret: secret.toString("base64"), enforced: enforcedBy(kept.split(" ")) };
+  } finally {
+    clearTimeout(late);
+    telling.close();
+  }
+}
+
+/** Waits for the line in which the sandbox says what it could do. */
+async function begun(telling: Telling): Promise<{ readonly pid: number; readonly kept: string }> {
+  let [pid, said, status] = [0, "", ""];
   for await (const event of telling) {
     if (event.type === "start") pid = event.pid;
-    else if (event.type !== "end") said = (said + event.data.toString("utf8")).slice(-WORDS);
+    else if (event.type === "end") status = ` (${event.status})`;
+    else said = (said + event.data.toString("utf8")).slice(-WORDS);
     const kept = /^sandlot:(.*)$/m.exec(said)?.[1];
-    if (kept !== undefined) {
-      const secret = randomBytes(secretBytes);
-      await machine.envd.sendInput(pid, secret);
-      return { pid, secret: secret.toString("base64"), enforced: enforcedBy(kept.split(" ")) };
-    }
-    if (event.type !== "end") continue;
-    throw new SandlotError("sandbox", `a sandbox could not be made in its machine (${event.status}): ${said.trim()}`);
+    if (kept !== undefined) return { pid, kept };
+    if (event.type === "end") break;
   }
-  throw new SandlotError("sandbox", `a sandbox could not be made in its machine: ${said.trim()}`);
+  throw new SandlotError("sandbox", `a sandbox could not be made in its machine${status}: ${said.trim()}`);
 }
 
 /** Takes hold of the runner; `end` tells when it, or its machine, is found to be gone. */

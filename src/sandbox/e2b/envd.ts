@@ -85,9 +85,9 @@ export class Envd {
         await written(request, part);
       }
       if (!isAnswered) request.end(`\r\n--${boundary}--\r\n`);
-      const response = await accepted(await answered);
+      const response = await accepted(await answered, this.waits.callMs);
       if (!request.writableEnded) throw new EnvdError(0, "", "the sandbox's daemon took a file before it was whole");
-      await told(response);
+      await told(response, this.waits.callMs);
     } catch (error) {
       request.destroy();
       throw error;
@@ -98,12 +98,15 @@ export class Envd {
   async *download(path: string, bytes: number): AsyncGenerator<Uint8Array> {
     const request = this.#open("GET", `/files?${new URLSearchParams({ path, username: "root" })}`, this.waits.fileMs);
     request.end();
+    const mostMs = this.waits.fileMs + bytes / LEAST_BYTES_PER_MS;
+    const late = setTimeout(() => request.destroy(new Error(`it took more than ${mostMs} ms`)), mostMs);
     try {
-      yield* whole(await accepted(await answerOf(request)), bytes);
+      yield* whole(await accepted(await answerOf(request), this.waits.callMs), bytes);
     } catch (error) {
       if (error instanceof EnvdError) throw error;
       throw new EnvdError(0, "", "a file of the sandbox's daemon was cut off", error);
     } finally {
+      clearTimeout(late);
       request.destroy();
     }
   }
@@ -113,7 +116,7 @@ export class Envd {
       "content-type": "application/json",
     });
     request.end(JSON.stringify(message));
-    await told(await accepted(await answerOf(request)));
+    await told(await accepted(await answerOf(request), this.waits.callMs), this.waits.callMs);
   }
 
   async #tell(method: string, message: unknown): Promise<Telling> {
@@ -124,8 +127,9 @@ export class Envd {
     };
     const request = this.#open("POST", `/process.Process/${method}`, this.waits.lineMs, headers);
     request.end(encodeEnvelope(message));
-    const response = await accepted(await answerOf(request));
-    return { close: () => void request.destroy(), [Symbol.asyncIterator]: () => events(response, request) };
+    const { callMs } = this.waits;
+    const response = await accepted(await answerOf(request), callMs);
+    return { close: () => void request.destroy(), [Symbol.asyncIterator]: () => events(response, request, callMs) };
   }
 
   #open(
@@ -155,7 +159,11 @@ export class Envd {
 const HTTP = new HttpAgent({ keepAlive: true });
 const HTTPS = new HttpsAgent({ keepAlive: true });
 const WORDS = 2_000;
+/** The most characters of an answer that is no file and no stream. */
+const ANSWER = 1_048_576;
 const KEPT = 65_536;
+/** A file that comes more slowly than a MiB in a second is given up. */
+const LEAST_BYTES_PER_MS = 1_024;
 
 function answerOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -165,31 +173,42 @@ function answerOf(request: ClientRequest): Promise<IncomingMessage> {
 }
 
 /** The answer, unless it is a refusal. */
-async function accepted(response: IncomingMessage): Promise<IncomingMessage> {
+async function accepted(response: IncomingMessage, timeoutMs: number): Promise<IncomingMessage> {
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
-  let text = "";
-  try {
-    for await (const part of response) text = (text + String(part)).slice(0, WORDS);
-  } catch {
-    // A refusal that is cut off is one all the same.
-  }
+  const { text } = await textOf(response, timeoutMs); // one that is cut off is a refusal all the same
   const code = /"code"\s*:\s*"(\w+)"/.exec(text)?.[1] ?? "";
-  throw new EnvdError(status, code, `the sandbox's daemon answered ${status}: ${text}`);
+  throw new EnvdError(status, code, `the sandbox's daemon answered ${status}: ${text.slice(0, WORDS)}`);
 }
 
 /** Reads an answer to its end. One that is no JSON is not the daemon's: nothing was done. */
-async function told(response: IncomingMessage): Promise<void> {
-  let text = "";
-  try {
-    for await (const part of response) text += String(part);
-  } catch (error) {
-    throw new EnvdError(0, "", "the answer of the sandbox's daemon was cut off", error);
-  }
+async function told(response: IncomingMessage, timeoutMs: number): Promise<void> {
+  const { text, cut } = await textOf(response, timeoutMs);
+  if (cut !== undefined) throw new EnvdError(0, "", "the answer of the sandbox's daemon was cut off", cut);
   try {
     if (text !== "") JSON.parse(text);
   } catch (error) {
     throw new EnvdError(0, "", `the sandbox's daemon answered with something else: ${text.slice(0, WORDS)}`, error);
+  }
+}
+
+/** What is said of an answer, and why it ended early if it did. What never ends, in time or in bytes, is cut off. */
+async function textOf(
+  response: IncomingMessage,
+  timeoutMs: number,
+): Promise<{ readonly text: string; readonly cut?: unknown }> {
+  const late = setTimeout(() => response.destroy(new Error(`it took more than ${timeoutMs} ms`)), timeoutMs);
+  let text = "";
+  try {
+    for await (const part of response) {
+      text += String(part);
+      if (text.length > ANSWER) throw new Error(`it has more than ${ANSWER} characters`);
+    }
+    return { text };
+  } catch (cut) {
+    return { text: text.slice(0, WORDS), cut };
+  } finally {
+    clearTimeout(late);
   }
 }
 
@@ -218,8 +237,10 @@ async function written(request: ClientRequest, part: Uint8Array): Promise<void> 
   });
 }
 
-async function* events(response: IncomingMessage, request: ClientRequest): AsyncGenerator<Event> {
+/** The first has to come in time: signs of life alone tell of no process. */
+async function* events(response: IncomingMessage, request: ClientRequest, firstMs: number): AsyncGenerator<Event> {
   const reader = new EnvelopeReader();
+  const late = setTimeout(() => response.destroy(new Error(`no process was told of within ${firstMs} ms`)), firstMs);
   try {
     for await (const arrived of response) {
       garbageOf(arrived.length); // its own; what becomes of it is told where frames are read
@@ -228,14 +249,18 @@ async function* events(response: IncomingMessage, request: ClientRequest): Async
         if (error) throw new EnvdError(200, error.code ?? "unknown", error.message ?? "it gave no reason");
         if (last) return;
         const event = eventOf(message);
-        if (event !== undefined) yield event;
+        if (event === undefined) continue;
+        clearTimeout(late);
+        yield event;
       }
     }
     throw new EnvdError(0, "", "the line to the process was cut off");
   } catch (error) {
     if (error instanceof EnvdError) throw error;
-    throw new EnvdError(0, "", "the line to the process was cut off", error);
+    const words = error instanceof Error ? `: ${error.message}` : "";
+    throw new EnvdError(0, "", `the line to the process was cut off${words}`, error);
   } finally {
+    clearTimeout(late);
     request.destroy();
   }
 }

@@ -25,10 +25,11 @@ export class Machine {
     this.#account = account;
   }
 
-  /** Runs a script that does no harm when it is run twice, to its end; fault `sandbox` with its words when it fails. */
+  /** Runs a script that does no harm when it is run twice, to its end; fault `sandbox` with its words when it fails, or does not end. */
   async run(script: string, ...words: readonly string[]): Promise<string> {
+    const until = performance.now() + this.envd.waits.scriptMs;
     const { code, stdout, stderr } = await this.#again(() =>
-      this.#ran(["/bin/bash", "-c", script, "sandlot", ...words]),
+      this.#ran(["/bin/bash", "-c", script, "sandlot", ...words], until),
     );
     if (code === 0) return stdout;
     throw new SandlotError("sandbox", `a machine's own command ended with ${code}: ${stderr.trim().slice(-1_000)}`);
@@ -75,15 +76,24 @@ export class Machine {
     return this.#account.exists(this.lent.sandboxId);
   }
 
-  async #ran(argv: [string, ...string[]]): Promise<Ran> {
+  async #ran(argv: [string, ...string[]], until: number): Promise<Ran> {
     const telling = await this.envd.start(argv, false);
+    const late = setTimeout(() => telling.close(), Math.max(0, until - performance.now()));
     const said = { stdout: "", stderr: "" };
-    for await (const event of telling) {
-      if (event.type === "end") return { code: event.exitCode, ...said };
-      if (event.type === "start") continue;
-      said[event.type] = (said[event.type] + event.data.toString("utf8")).slice(-OUTPUT_BYTES);
+    try {
+      for await (const event of telling) {
+        if (event.type === "end") return { code: event.exitCode, ...said };
+        if (event.type === "start") continue;
+        said[event.type] = (said[event.type] + event.data.toString("utf8")).slice(-OUTPUT_BYTES);
+      }
+      throw new EnvdError(0, "", "the line to the process ended before the process");
+    } catch (error) {
+      if (performance.now() < until) throw error;
+      const words = `a machine's own command did not end within ${this.envd.waits.scriptMs / 1_000} s`;
+      throw new SandlotError("sandbox", words, { cause: error });
+    } finally {
+      clearTimeout(late);
     }
-    throw new EnvdError(0, "", "the line to the process ended before the process");
   }
 
   async #again<T>(work: () => Promise<T>): Promise<T> {

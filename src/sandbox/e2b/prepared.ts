@@ -9,6 +9,7 @@ import { filterTar } from "../archive/tar.ts";
 import type { Bind, SandboxSpec } from "../sandbox.ts";
 import type { Account } from "./account.ts";
 import { APPLY, CLAIM, PLACE, SETTLE } from "./boot.ts";
+import { ServiceError } from "./control.ts";
 import type { Machine } from "./machine.ts";
 import type { Origin } from "./templates.ts";
 
@@ -69,12 +70,17 @@ export class Prepared {
     await machine.run(SETTLE, String(spec.limits.diskMiB));
   }
 
-  /** Removes snapshots whose layers are gone. */
+  /** Removes snapshots whose layers are gone. The service may refuse, as E2B does while a machine that was made from one lives: then it is asked again at the next start. */
   async sweep(): Promise<void> {
     const kept = await this.#all();
     for (const [key, { snapshotId, layers }] of [...kept]) {
       if (layers.every((layer) => existsSync(layer))) continue;
-      await this.#options.account.deleteTemplate(snapshotId);
+      try {
+        await this.#options.account.deleteTemplate(snapshotId);
+      } catch (error) {
+        if (!(error instanceof ServiceError)) throw error;
+        continue;
+      }
       kept.delete(key);
       this.#making.delete(key);
     }

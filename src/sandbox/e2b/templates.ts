@@ -104,21 +104,35 @@ export class Templates {
 
   async #buildLocked(wish: BuildWish, watch: ImageWatch): Promise<string> {
     const { name, image: ref } = wish;
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const until = performance.now() + this.#builds.patienceMs;
+    for (let attempt = 1; attempt <= ATTEMPTS; ) {
       const there = await this.#builds.ready(name, watch);
       if (there !== undefined) return there;
       watch.report({ message: `building the template ${name} from ${ref}` });
-      const built = await this.#builds.build(wish, watch).catch((error: unknown) => {
+      try {
+        const built = await this.#builds.build(wish, watch);
+        if (built !== undefined) return built;
+        attempt += 1;
+      } catch (error) {
         watch.signal.throwIfAborted();
         if (!(error instanceof ServiceError)) throw error;
-        throw new SandlotError("sandbox", `no template could be built from the image ${ref}: ${error.message}`, {
-          cause: error,
-        });
-      });
-      if (built !== undefined) return built;
+        if (error.status !== 429) {
+          const words = `no template could be built from the image ${ref}: ${error.message}`;
+          throw new SandlotError("sandbox", words, { cause: error });
+        }
+        // Meanwhile another server may have built it.
+        if (performance.now() > until) throw noRoom(ref, error);
+        watch.report({ message: `the template ${name} waits: ${error.message}` });
+      }
     }
     throw new SandlotError("sandbox", `other servers went on building the template ${name} instead of this one`);
   }
+}
+
+/** Of the account's builds at once, or of its requests in a time. */
+function noRoom(ref: string, cause: ServiceError): SandlotError {
+  const words = `the service had no room to build a template from the image ${ref}: ${cause.message}`;
+  return new SandlotError("busy", words, { cause, retryAfterMs: 10_000 });
 }
 
 /** Readable in front, unmistakable behind: the service takes lower-case letters, digits, dashes and underscores. */

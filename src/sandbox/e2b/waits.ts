@@ -13,6 +13,8 @@ export interface Waits {
   readonly fileMs: number;
   /** A call of the daemon that answers once. */
   readonly callMs: number;
+  /** A script of ours in a machine, all its tries together: as long as the largest layer takes to be unpacked. */
+  readonly scriptMs: number;
   /** A process's line without a byte; the daemon is asked for a sign of life three times in that time. */
   readonly lineMs: number;
   /** How long a daemon that cannot be reached is tried again. */
@@ -29,6 +31,7 @@ export const WAITS: Waits = {
   pollMs: 1_000,
   fileMs: 120_000,
   callMs: 30_000,
+  scriptMs: 900_000,
   lineMs: 60_000,
   attachMs: 60_000,
   pauseMs: 400,

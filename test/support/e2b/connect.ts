@@ -103,7 +103,7 @@ export class ServerStream {
   }
 }
 
-function frame(flags: number, message: unknown): Buffer {
+export function frame(flags: number, message: unknown): Buffer {
   const body = Buffer.from(JSON.stringify(message));
   const head = Buffer.alloc(5);
   head.writeUInt8(flags, 0);

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { frame } from "./connect.ts";
 
 /** What goes wrong with the next requests whose `METHOD path` matches. */
 export interface Fault {
@@ -20,6 +21,8 @@ export interface Fault {
   };
   /** No answer comes, and nothing is done. */
   readonly silent?: true;
+  /** The answer begins and has no end: blanks, or, on a stream, signs of life. */
+  readonly endless?: true;
   /** The connection ends: before the request is dealt with, or after, so that its answer is lost. */
   readonly cut?: "before" | "after";
   /** The connection ends after so many bytes of the answer's body. */
@@ -52,6 +55,10 @@ export async function meetFault(
     request.resume();
     return false;
   }
+  if (fault.endless) {
+    murmur(request, response);
+    return false;
+  }
   if (fault.cut === "before") {
     request.socket.destroy();
     return false;
@@ -59,6 +66,15 @@ export async function meetFault(
   if (fault.cut === "after") loseAnswer(response);
   if (fault.cutAfterBytes !== undefined) cutAfter(response, fault.cutAfterBytes);
   return true;
+}
+
+function murmur(request: IncomingMessage, response: ServerResponse): void {
+  const type = request.headers["content-type"] ?? "application/json";
+  const part = type === "application/connect+json" ? frame(0, { event: { keepalive: {} } }) : " ";
+  request.resume();
+  response.writeHead(200, { "content-type": type });
+  const murmuring = setInterval(() => response.write(part), 100);
+  response.once("close", () => clearInterval(murmuring));
 }
 
 function loseAnswer(response: ServerResponse): void {

@@ -13,6 +13,8 @@ export interface Account {
   readonly maxSandboxes: number;
   readonly createsPerSecond: number;
   readonly maxLifeMs: number;
+  /** Under way at once. */
+  readonly maxBuilds: number;
 }
 
 export interface Box {
@@ -102,6 +104,12 @@ export class Sandboxes {
 
   info({ response, groups }: Exchange): void {
     sendJson(response, 200, shown(this.#get(groups)));
+  }
+
+  /** A template may not go while something that was made from it lives. */
+  refuseRemoval(template: Template): void {
+    if (![...this.#boxes.values()].some((box) => box.template.id === template.id)) return;
+    throw new Refusal(400, `cannot delete template '${template.id}' because there are running sandboxes using it`);
   }
 
   async kill({ response, groups }: Exchange): Promise<void> {

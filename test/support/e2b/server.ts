@@ -50,8 +50,8 @@ export class E2bServer implements AsyncDisposable {
     this.apiKey = apiKey;
     this.#sparse = options.manner === "sparse";
     this.folder = mkdtempSync(join(tmpdir(), "e2b-server-"));
-    this.templates = new Templates(join(this.folder, "templates"), images);
-    const whole = { maxSandboxes: 100, createsPerSecond: 100, maxLifeMs: 86_400_000, ...account };
+    const whole = { maxSandboxes: 100, createsPerSecond: 100, maxLifeMs: 86_400_000, maxBuilds: 20, ...account };
+    this.templates = new Templates(join(this.folder, "templates"), images, whole.maxBuilds);
     this.sandboxes = new Sandboxes(join(this.folder, "machines"), this.templates, whole);
     this.#routes = routes(this.sandboxes, this.templates, versions);
     this.#http = createServer((request, response) => void this.#answer(request, response));
@@ -161,7 +161,7 @@ function routes(sandboxes: Sandboxes, templates: Templates, versions: readonly (
     ["GET", "/templates/aliases/(?<name>[^/]+)", (exchange) => templates.alias(exchange)],
     ["GET", `/templates/${one}/files/(?<hash>[^/]+)`, (exchange) => templates.uploadLink(exchange)],
     ["PUT", "/uploads/(?<hash>[^/]+)", (exchange) => templates.receive(exchange)],
-    ["DELETE", `/templates/${one}`, (exchange) => templates.remove(exchange)],
+    ["DELETE", `/templates/${one}`, (exchange) => templates.remove(exchange, (one) => sandboxes.refuseRemoval(one))],
   ];
   return table.map(([method, path, handler]) => [method, new RegExp(`^${path}$`), handler]);
 }

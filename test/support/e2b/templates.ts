@@ -39,12 +39,14 @@ interface Step {
 export class Templates {
   readonly #folder: string;
   readonly #images: ReadonlyMap<string, Disk>;
+  readonly #maxBuilds: number;
   readonly #all = new Map<string, Template>();
   readonly #builds = new Map<string, Build>();
 
-  constructor(folder: string, images: ReadonlyMap<string, Disk>) {
+  constructor(folder: string, images: ReadonlyMap<string, Disk>, maxBuilds: number) {
     this.#folder = folder;
     this.#images = images;
+    this.#maxBuilds = maxBuilds;
   }
 
   /** By id, by name, or by name and tag. */
@@ -70,6 +72,10 @@ export class Templates {
     if (name === undefined) throw new Refusal(400, "name is required");
     if (!/^[a-z0-9][a-z0-9_-]*(\/[a-z0-9_-]+)?(:[\w.-]+)?$/.test(name))
       throw new Refusal(400, `invalid name '${name}'`);
+    const others = [...this.#builds.values()].filter((one) => one.name !== name && /ing$/.test(one.status));
+    if (others.length >= this.#maxBuilds) {
+      throw new Refusal(429, `you have reached the maximum number of concurrent template builds (${this.#maxBuilds})`);
+    }
     const earlier = [...this.#builds.values()].find((one) => one.name === name);
     const build: Build = {
       ...{ id: newId(), templateId: earlier?.templateId ?? newId(), name, status: "waiting", log: [] },
@@ -131,8 +137,11 @@ export class Templates {
     });
   }
 
-  async remove({ response, groups }: Exchange): Promise<void> {
-    const { id } = this.find(groups["id"] ?? "");
+  /** `check` throws when it is in use. */
+  async remove({ response, groups }: Exchange, check: (template: Template) => void): Promise<void> {
+    const template = this.find(groups["id"] ?? "");
+    check(template);
+    const { id } = template;
     this.#all.delete(id);
     for (const [key, { templateId }] of this.#builds) if (templateId === id) this.#builds.delete(key);
     response.writeHead(204).end();
