@@ -41,6 +41,38 @@ test("compose.yaml gives a container what docker-run does", () => {
   );
 });
 
+const Volume = z.object({ name: z.string(), hostPath: z.object({ path: z.string() }).optional() });
+const StatefulSet = z.object({
+  kind: z.literal("StatefulSet"),
+  spec: z.object({
+    template: z.object({
+      spec: z.object({
+        hostPID: z.boolean(),
+        terminationGracePeriodSeconds: z.number(),
+        containers: z.tuple([
+          z.object({
+            securityContext: z.object({ privileged: z.boolean() }),
+            volumeMounts: z.array(z.object({ name: z.string(), mountPath: z.string() })),
+          }),
+        ]),
+        volumes: z.array(Volume),
+      }),
+    }),
+  }),
+});
+
+test("pod.yaml gives a container what docker-run does", () => {
+  const documents = parseAllDocuments(read("pod.yaml")).map((document): unknown => document.toJS());
+  const { spec } = StatefulSet.parse(documents.at(-1)).spec.template;
+  const [{ securityContext, volumeMounts }] = spec.containers;
+  const shown = new Map(spec.volumes.map(({ name, hostPath }) => [name, hostPath?.path]));
+  const places = new Map(volumeMounts.map(({ name, mountPath }) => [mountPath, shown.get(name)]));
+  expect(places.get("/sys/fs/cgroup")).toBe("/sys/fs/cgroup");
+  expect(places.get("/var/lib/sandlot")).toBe("/var/lib/sandlot");
+  expect(spec.hostPID && securityContext.privileged).toBe(true);
+  expect(read("docker-run")).toContain(`--stop-timeout ${spec.terminationGracePeriodSeconds} `);
+});
+
 test("the settings that come with the container and the pod are settings", () => {
   expect(parseConfig(read("container.yaml"), "container.yaml").tls.cert_file).toBe("/etc/sandlot/tls.crt");
   const documents = parseAllDocuments(read("pod.yaml")).map((document): unknown => document.toJS());
