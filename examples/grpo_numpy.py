@@ -7,7 +7,8 @@ resolve the bundled tasks, from the server's rewards alone.
 
 The commands are the same for every task: look around, see what was changed, apply the right patch or a tempting wrong
 one, take everything back, submit. What the policy learns is their order: `--shuffle` deals each step's
-rewards out at random among its samples, and then nothing is learnt. Writes `curve.csv` and `curve.png`.
+rewards out at random among its samples, and then nothing is learnt. Writes `curve.csv` and `curve.png`; the exit status
+says whether the run rose by `--rise`, or with `--shuffle` whether it stayed flat (trend.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 import curve
 import numpy as np
 import sandlot
+import trend
 from policies import Answers, apply_command
 
 BUNDLED = Path(__file__).resolve().parents[1] / "src/tasks/bundled"
@@ -154,23 +156,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("address", help="HOST:PORT of the server")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--tasks", type=int, default=4, help="groups a step: so many bundled tasks")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--tasks", type=int, default=2, help="groups a step: so many bundled tasks")
     parser.add_argument("--task", action="append", help="this bundled task instead; may be repeated")
-    parser.add_argument("--group", type=int, default=8, help="samples a group")
-    parser.add_argument("--rate", type=float, default=3.0, help="learning rate")
+    parser.add_argument("--group", type=int, default=16, help="samples a group")
+    parser.add_argument("--rate", type=float, default=1.5, help="learning rate")
     parser.add_argument("--at-once", type=int, default=8, help="trajectories at a time")
     parser.add_argument("--shuffle", action="store_true", help="deal each step's rewards out at random")
+    parser.add_argument("--rise", type=float, default=0.3, help="the mean reward must rise by so much, else the exit status is 1")
     parser.add_argument("--out", type=Path, default=Path("grpo-numpy"))
     args = parser.parse_args()
     began = time.monotonic()
     rows = asyncio.run(train(args))
     title = f"mean reward by step, seed {args.seed}{', rewards shuffled' if args.shuffle else ''}"
     curve.write(rows, args.out, title)
-    first, last = (np.mean([row["reward"] for row in part]) for part in (rows[:3], rows[-3:]))
-    print(f"{title}: {first:.2f} over the first three steps, {last:.2f} over the last three; {time.monotonic() - began:.0f} s")
+    holds, found = trend.judged(rows, args.shuffle, args.rise)
+    print(f"{title}: {found}; {time.monotonic() - began:.0f} s, {time.process_time():.0f} s of processor time here")
     print(f"curve: {args.out / 'curve.csv'}, {args.out / 'curve.png'}")
-    return 0
+    return 0 if holds else 1
 
 
 if __name__ == "__main__":

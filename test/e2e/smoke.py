@@ -56,7 +56,8 @@ def build(folder: Path, checks: list[bool]) -> list[str]:
 def train(server: Server, folder: Path, tasks: Sequence[str], args: argparse.Namespace, checks: list[bool]) -> None:
     began = time.monotonic()
     wanted = [argument for task in tasks[:2] for argument in ("--task", task)]
-    options = ["--steps", str(args.steps), "--seed", str(args.seed), "--out", str(folder), *wanted]
+    sizes = ["--steps", str(args.steps), "--group", "8", "--rate", "3", "--rise", "-1"]  # the rise is checked below
+    options = [*sizes, "--seed", str(args.seed), "--out", str(folder), *wanted]
     subprocess.run([sys.executable, "examples/grpo_numpy.py", server.address, *options], cwd=ROOT, check=True)
     with (folder / "curve.csv").open() as file:
         curve = list(csv.DictReader(file))

@@ -16,9 +16,10 @@ from server import Server
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
+import trend  # noqa: E402
 from grpo_numpy import COMMANDS, Policy, Sample, advantages_of, dealt, learn  # noqa: E402
 
-TASKS = ["a", "b", "c", "d"]
+TASKS = ["a", "b"]
 RIGHT, WRONG, UNDO = (COMMANDS.index(name) for name in ("right", "wrong", "undo"))
 
 
@@ -33,19 +34,36 @@ def reward_of(moves: tuple[int, ...]) -> float:
     return float(COMMANDS[moves[-1]] == "submit" and applied == {RIGHT})
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_a_policy_learns_from_its_rewards_and_from_shuffled_ones_it_does_not(seed: int, shuffled: bool) -> None:
     rng = np.random.default_rng(seed)
     policy = Policy(rng)
-    means: list[float] = []
-    for _ in range(20):
-        played = [(task, policy.play()) for task in TASKS for _ in range(8)]
+    rows: list[dict[str, float]] = []
+    for _ in range(12):
+        played = [(task, policy.play()) for task in TASKS for _ in range(16)]
         samples = [Sample(task, moves, reward_of(moves)) for task, moves in played]
-        means.append(float(np.mean([sample.reward for sample in samples])))
-        learn(policy, dealt(samples, rng) if shuffled else samples, TASKS, rate=3.0)
-    assert np.mean(means[:2]) < 0.4
-    assert (np.mean(means[-5:]) > 0.8) != shuffled
+        rows.append({"reward": float(np.mean([sample.reward for sample in samples])), "samples": len(samples)})
+        learn(policy, dealt(samples, rng) if shuffled else samples, TASKS, rate=1.5)
+    assert trend.judged(rows, shuffled, 0.3)[0]
+    assert trend.judged(rows, True, 0.3)[0] == shuffled  # what has learnt is not flat
+    assert trend.judged(rows, False, 0.3)[0] != shuffled
+
+
+def test_a_run_is_flat_while_its_thirds_differ_by_no_more_than_so_many_samples_do() -> None:
+    def curve(*means: float) -> list[dict[str, float]]:
+        return [{"reward": mean, "samples": 32} for mean in means]
+
+    assert trend.judged(curve(0.2, 0.2, 0.3, 0.1, 0.3, 0.3), True, 0.3) == (
+        True,
+        "0.200 over the first third, 0.300 over the last, 3 standard errors are 0.230: flat",
+    )
+    assert not trend.judged(curve(0.2, 0.2, 0.3, 0.1, 0.5, 0.5), True, 0.3)[0]
+    assert not trend.judged(curve(0.2, 0.2, 0.2, 0.0, 0.0, 0.0), True, 0.3)[0]  # a collapse is no more flat than a rise
+    lost = [{"reward": float("nan"), "samples": 0}]
+    assert trend.judged([*curve(0.2), *lost, *curve(0.2)], True, 0.3)[0]
+    assert not trend.judged([*curve(0.2, 0.2), *lost], True, 0.3)[0]
+    assert not trend.judged(lost * 3, False, -1)[0]
 
 
 def test_a_sample_without_a_verdict_leaves_its_siblings_as_they_are() -> None:
@@ -75,7 +93,7 @@ def test_the_example_trains_on_a_live_server_writes_its_curve_and_frees_only_wha
 
 
 def trains_and_writes_its_curve(shared: Server, tmp_path: Path) -> None:
-    arguments = ["--steps", "2", "--tasks", "1", "--group", "3", "--out", str(tmp_path)]
+    arguments = ["--steps", "2", "--tasks", "1", "--group", "3", "--rise", "-1", "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "examples/grpo_numpy.py", shared.address, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=900
     )

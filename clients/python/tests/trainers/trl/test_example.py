@@ -14,7 +14,7 @@ from serving import living
 def test_the_example_warms_up_trains_and_writes_its_curve(shared: Server, tmp_path: Path) -> None:
     for number, more in enumerate(([], ["--shuffle"])):
         out = tmp_path / str(number)
-        sizes = ["--warm-up", "60", "--steps", "2", "--group", "4", "--out", str(out), *more]
+        sizes = ["--warm-up", "60", "--steps", "2", "--group", "4", "--rise", "-1", "--out", str(out), *more]
         command = [sys.executable, "-W", "ignore", "examples/grpo_trl.py", shared.address, *sizes]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
         assert done.returncode == 0, done.stderr[-4000:]
