@@ -15,6 +15,7 @@ import { leaveOut } from "../support/required.ts";
 import type { Place } from "../support/variants.ts";
 
 const ROOM = { maxSandboxes: 1, createsPerSecond: 1 };
+const IMAGE = { type: "image", ref: "host:latest", digest: `sha256:${"0".repeat(64)}` } as const;
 const CREATE = /^POST \/sandboxes$/;
 
 /** What the service may do wrong at each call, and what a server makes of it. */
@@ -200,11 +201,26 @@ if (process.getuid?.() !== 0) {
       await using silent = placeOn(server, { waits, hostImage: "" });
       const opened = await silent.open();
       server.faults.push({ at: /Process\/Start$/, times: 1_000, endless: true });
-      const rootfs = { type: "image", ref: "host:latest", digest: `sha256:${"0".repeat(64)}` } as const;
-      await expect(opened.create(specIn(silent, { rootfs }))).rejects.toMatchObject({
+      await expect(opened.create(specIn(silent, { rootfs: IMAGE }))).rejects.toMatchObject({
         fault: "sandbox",
         message: expect.stringContaining("no process was told of within 500 ms"),
       });
+      await opened.close();
+      expect(await silent.leftovers()).toEqual([]);
+    });
+
+    test("no create is ever answered, is not asked again and again for ever", async () => {
+      const waits = { ...WAITS, createMs: 300, patienceMs: 400, pauseMs: 20 };
+      await using silent = placeOn(server, { waits, hostImage: "" });
+      const opened = await silent.open();
+      const creates = (): number => server.requests.filter((line) => CREATE.test(line)).length;
+      const before = creates();
+      server.faults.push({ at: CREATE, times: 1_000, silent: true });
+      await expect(opened.create(specIn(silent, { rootfs: IMAGE }))).rejects.toMatchObject({
+        fault: "sandbox",
+        message: expect.stringContaining("did not answer"),
+      });
+      expect(creates() - before).toBeLessThanOrEqual(3);
       await opened.close();
       expect(await silent.leftovers()).toEqual([]);
     });

@@ -33,8 +33,6 @@ export interface Found {
 
 /** The metadata's name for the sandbox that a machine is for. */
 export const ID = "sandlot_id";
-/** How long a create goes on asking a service that has no room. */
-const PATIENCE_MS = 600_000;
 /** The longest that all creates rest for one that was refused, whatever the service asks for. */
 const MOST_REST_MS = 60_000;
 const ATTEMPTS = 5;
@@ -81,7 +79,8 @@ export class Account {
    * template. The signal is heard between requests: one that was sent is waited for.
    */
   async create(wish: Wish, signal?: AbortSignal): Promise<Lent> {
-    const until = performance.now() + PATIENCE_MS;
+    const { patienceMs } = this.control.waits;
+    const until = performance.now() + patienceMs;
     for (let attempt = 1, refusals = 0; ; ) {
       await this.#gate.pace(signal);
       try {
@@ -89,7 +88,7 @@ export class Account {
       } catch (error) {
         if (!(error instanceof ServiceError)) throw error;
         if (error.status === 429) {
-          if (performance.now() > until) throw noRoom(error);
+          if (performance.now() > until) throw noRoom(patienceMs, error);
           const restMs = Math.min(error.restMs, MOST_REST_MS) * (1 + Math.random() / 4);
           this.#gate.holdBack(restMs || Math.min(500 * 2 ** refusals++, 15_000) * (0.5 + Math.random()));
           continue;
@@ -98,7 +97,7 @@ export class Account {
         this.#uncertain.add(wish.metadata[ID] ?? "");
         const made = await this.#adopt(wish);
         if (made !== undefined) return made;
-        if (attempt++ === ATTEMPTS) throw error;
+        if (attempt++ === ATTEMPTS || performance.now() > until) throw error;
       }
       signal?.throwIfAborted();
     }
@@ -271,7 +270,7 @@ interface Page {
   readonly next: string | undefined;
 }
 
-function noRoom(cause: ServiceError): SandlotError {
-  const words = `the service had no room for another sandbox in ${PATIENCE_MS / 1_000} s: ${cause.message}`;
+function noRoom(patienceMs: number, cause: ServiceError): SandlotError {
+  const words = `the service had no room for another sandbox in ${patienceMs / 1_000} s: ${cause.message}`;
   return new SandlotError("busy", words, { cause, knob: "backend.max_sandboxes", retryAfterMs: 10_000 });
 }

@@ -164,6 +164,7 @@ export class E2bBackend implements BareBackend {
   }
 
   async #make(spec: SandboxSpec, renames: "on" | "off", signal: AbortSignal | undefined): Promise<E2bSandbox> {
+    const until = performance.now() + this.#ground.account.control.waits.patienceMs;
     for (let attempt = 1; ; attempt++) {
       const origins = await this.#originsOf(spec, signal);
       const release = await this.#ground.gate.enter(signal);
@@ -173,7 +174,7 @@ export class E2bBackend implements BareBackend {
         // A machine of which it is not known how far it came.
         await this.#removeRemains(spec.id).finally(release);
         signal?.throwIfAborted();
-        if (attempt === ATTEMPTS || !isPassingHere(error)) throw error;
+        if (attempt === ATTEMPTS || performance.now() > until || !isPassingHere(error)) throw error;
       }
     }
   }

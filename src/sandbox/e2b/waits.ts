@@ -4,6 +4,8 @@ export interface Waits {
   readonly askMs: number;
   /** A create, or a connect: a sandbox may have to be brought up. */
   readonly createMs: number;
+  /** How long a service that has no room, or fails, is asked for a sandbox again and again. */
+  readonly patienceMs: number;
   readonly snapshotMs: number;
   /** A template's whole build. */
   readonly buildMs: number;
@@ -26,6 +28,7 @@ export interface Waits {
 export const WAITS: Waits = {
   askMs: 30_000,
   createMs: 120_000,
+  patienceMs: 600_000,
   snapshotMs: 300_000,
   buildMs: 1_800_000,
   pollMs: 1_000,
