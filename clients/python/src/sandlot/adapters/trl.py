@@ -6,8 +6,11 @@ The public methods are what the model can call; TRL makes a tool of each of them
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -36,6 +39,7 @@ class SandlotEnvironment:
         self._settings = Settings.read(settings, "SandlotEnvironment")
         self._holding: AbstractAsyncContextManager[Attempt] | None = None
         self._attempt: Attempt | None = None
+        self._finishing: asyncio.Future[float | None] | None = None
         self.lost: Lost | None = None
         """Why there is no reward, if so."""
 
@@ -61,7 +65,7 @@ class SandlotEnvironment:
         return await self._call("submit_solution", {})
 
     async def get_reward(self) -> float | None:
-        return await shared().run(self._finish())
+        return await shared().run(self._finish_once())
 
     @property
     def grade(self) -> sandlot.Grade | None:
@@ -74,7 +78,7 @@ class SandlotEnvironment:
 
     async def _begin(self, task_id: str) -> None:
         await self._release()
-        self._attempt = self.lost = None
+        self._attempt = self.lost = self._finishing = None
         for _ in range(self._settings.retries + 1):
             labels = {"trainer": "trl"}
             holding = attempt(self._settings, task_id, group=None, labels=labels, tools=_TOOLS)
@@ -94,8 +98,14 @@ class SandlotEnvironment:
             return _OVER
         return await shared().run(self._attempt.call(tool, arguments))
 
+    async def _finish_once(self) -> float | None:
+        """The same for all who ask, who may come together: TRL, and reward functions that wait for it."""
+        if self._finishing is None:
+            self._finishing = asyncio.ensure_future(self._finish())
+        return await asyncio.shield(self._finishing)
+
     async def _finish(self) -> float | None:
-        """Once for a rollout: the verdict, and the sandbox released."""
+        """The verdict, and the sandbox released."""
         if self._attempt is not None:
             await self._attempt.settle()
             self.lost = self._attempt.lost
@@ -113,3 +123,21 @@ class SandlotEnvironment:
     def __del__(self) -> None:
         if getattr(self, "_holding", None) is not None:
             shared().wait(self._release())
+
+
+def unless_lost(function: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    A reward function beside the verdict, sync or async: its reward too is None for a sample without a verdict. GRPOTrainer adds
+    up those that there are, and would count the verdict as 0.
+    """
+
+    @functools.wraps(function)
+    async def guarded(*, environments: Sequence[Any], **given: Any) -> list[float | None]:
+        rewards = function(environments=environments, **given)
+        if inspect.isawaitable(rewards):
+            rewards = await rewards
+        await asyncio.gather(*(one.get_reward() for one in environments if isinstance(one, SandlotEnvironment)))
+        lost = [isinstance(one, SandlotEnvironment) and one.lost is not None for one in environments]
+        return [None if gone else reward for gone, reward in zip(lost, rewards, strict=True)]
+
+    return guarded

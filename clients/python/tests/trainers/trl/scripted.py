@@ -46,7 +46,12 @@ SUBMIT = call("submit_solution")
 
 
 def trainer(
-    kind: type[GRPOTrainer], folder: Path, environment_factory: Callable[[], Any], rows: list[dict[str, Any]], **config: Any
+    kind: type[GRPOTrainer],
+    folder: Path,
+    environment_factory: Callable[[], Any],
+    rows: list[dict[str, Any]],
+    reward_funcs: list[Callable[..., Any]] | None = None,
+    **config: Any,
 ) -> Any:
     defaults = {
         "output_dir": str(folder),
@@ -68,6 +73,7 @@ def trainer(
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer(),
         environment_factory=environment_factory,
+        reward_funcs=reward_funcs,
     )
 
 

@@ -16,7 +16,7 @@ from server import Server
 from serving import listed, living
 from trl import GRPOTrainer
 
-from sandlot.adapters.trl import SandlotEnvironment
+from sandlot.adapters.trl import SandlotEnvironment, unless_lost
 
 TASK = "py-interval-merge"
 GOLD = [bash(applied(Answers.of(TASK).gold)), SUBMIT]
@@ -67,17 +67,43 @@ def test_the_model_reads_what_its_commands_print_and_what_is_wrong_with_its_call
 
 
 def test_a_sample_that_infrastructure_spoiled_has_no_reward_and_counts_in_nobodys_mean(shared: Server, tmp_path: Path) -> None:
-    def release_the_third() -> None:
-        """As when a lease ends: the trajectory is gone under the policy's hands."""
+    played, grpo = losing_the_third(shared, tmp_path)
+    grpo.train()
+    assert played.rewards[0][:2] + played.rewards[0][3:] == [1, 0, 1] and math.isnan(played.rewards[0][2])
+    assert played.advantages[0] == pytest.approx(expected([1, 0, None, 1]), abs=1e-3)
+    assert "released" in str(grpo.environments[2].lost).lower() or "ended" in str(grpo.environments[2].lost).lower()
+    assert grpo.state.log_history[0]["reward"] == pytest.approx(2 / 3, abs=1e-3)
 
+
+@pytest.mark.parametrize("later", [False, True])
+def test_beside_other_reward_functions_it_counts_in_nobodys_mean_either(shared: Server, tmp_path: Path, later: bool) -> None:
+    def brief(completions: list[Any], **_: Any) -> list[float]:
+        return [0.25] * len(completions)
+
+    async def brief_later(completions: list[Any], **_: Any) -> list[float]:
+        return [0.25] * len(completions)
+
+    played, grpo = losing_the_third(shared, tmp_path, reward_funcs=[unless_lost(brief_later if later else brief)])
+    grpo.train()
+    assert math.isnan(played.rewards[0][2]) and played.rewards[0][:2] == [0.25, 0.25]
+    assert played.advantages[0] == pytest.approx(expected([1.25, 0.25, None, 1.25]), abs=1e-3)
+    name = "brief_later" if later else "brief"
+    assert grpo.state.log_history[0][f"rewards/{name}/mean"] == 0.25
+    assert not living(shared)
+
+
+def losing_the_third(server: Server, folder: Path, **settings: Any) -> Any:
+    """A trainer whose third trajectory of four is gone under the policy's hands, as when a lease ends."""
+
+    def release_the_third() -> None:
         async def work() -> None:
-            async with sandlot.connect(shared.address) as client:
+            async with sandlot.connect(server.address) as client:
                 await client.release([played.victim.trajectory_id])  # type: ignore[attr-defined]
 
         asyncio.run(work())
 
     played = Scripted.of(GOLD, WRONG, ["lose it", SUBMIT], GOLD, hooks={"lose it": release_the_third})
-    grpo = trainer(played, tmp_path, environments(shared), [ROW])
+    grpo = trainer(played, folder, environments(server), [ROW], **settings)
     began = grpo._generate
 
     def noted(prompts: Any) -> Any:
@@ -85,11 +111,7 @@ def test_a_sample_that_infrastructure_spoiled_has_no_reward_and_counts_in_nobody
         return began(prompts)
 
     grpo._generate = noted
-    grpo.train()
-    assert played.rewards[0][:2] + played.rewards[0][3:] == [1, 0, 1] and math.isnan(played.rewards[0][2])
-    assert played.advantages[0] == pytest.approx(expected([1, 0, None, 1]), abs=1e-3)
-    assert "released" in str(grpo.environments[2].lost).lower() or "ended" in str(grpo.environments[2].lost).lower()
-    assert grpo.state.log_history[0]["reward"] == pytest.approx(2 / 3, abs=1e-3)
+    return played, grpo
 
 
 def test_a_server_that_is_killed_and_started_again_costs_no_reward(own: Server, tmp_path: Path) -> None:
