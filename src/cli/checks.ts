@@ -196,8 +196,9 @@ function limits({ enforced, lacks }: Backend): Finding[] {
   return Object.entries(enforced).map(([limit, how]): Finding => {
     const name = `limits.${wireName(limit)}`;
     if (how === "HARD") return ok(name, "kept by the kernel");
-    const why = lacks[ABILITY_OF[limit as keyof Limits]]; // the keys of `Enforced`
-    const message = how === "WATCHED" ? "kept by looking now and then" : `not kept on this host: ${why}`;
+    const why = lacks[how === "WATCHED" ? "hardDiskLimit" : ABILITY_OF[limit as keyof Limits]]; // the keys of `Enforced`
+    const because = limit === "diskMiB" && why !== undefined ? `: ${why}` : "";
+    const message = how === "WATCHED" ? `kept by looking now and then${because}` : `not kept on this host: ${why}`;
     return { name, status: how === "NONE" ? "warn" : "ok", message };
   });
 }

@@ -27,6 +27,8 @@ export const ABILITIES = [
   "cpuLimit",
   "pidsLimit",
   "diskLimit",
+  /** What would go beyond the limit on disk is refused as it is written, instead of found and ended a moment later. */
+  "hardDiskLimit",
   /** Out-of-memory kills are counted, and those of the sandbox's own limit told from the host's. */
   "oomCount",
   /** That the sandbox's own lack of memory ended all of it is told from an end that came from outside. */

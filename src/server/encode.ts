@@ -107,10 +107,14 @@ export function encodeTool(schema: ToolSchema): MessageInitShape<typeof ToolSche
 
 export function encodeLimits(limits: TrajectoryLimits, enforced: Enforced): MessageInitShape<typeof LimitsSchema> {
   const { memoryMiB: memoryMib, diskMiB: diskMib, ...same } = limits;
+  return { ...counted({ ...same, memoryMib, diskMib }), enforced: encodeEnforced(enforced) };
+}
+
+export function encodeEnforced(enforced: Enforced): Record<string, WireEnforcement> {
   const words = Object.entries(enforced).map(([name, how]: [string, Enforced["pids"]]) => {
     return [wireName(name), WireEnforcement[how]] as const;
   });
-  return { ...counted({ ...same, memoryMib, diskMib }), enforced: Object.fromEntries(words) };
+  return Object.fromEntries(words);
 }
 
 export function encodePool({ slots, used, queued }: PoolUse): MessageInitShape<typeof PoolStatusSchema> {

@@ -59,6 +59,7 @@ export class Registry implements Rollouts {
       backends: [["default", backend] as const, ...(backend.named ?? [])].map(([name, one]) => ({
         ...{ name, type: one.name },
         ...{ isolated: one.capabilities.isolation, images: one.capabilities.images },
+        ...{ enforced: one.enforced, lacks: one.lacks },
       })),
       defaultLimits: defaults,
       enforced: backend.enforced,

@@ -1,4 +1,5 @@
 import type { Grade } from "../grading/grade.ts";
+import type { Lacks } from "../sandbox/abilities.ts";
 import type { Enforced, OutputChunk } from "../sandbox/sandbox.ts";
 import type { ChatMessage } from "../tasks/prompt.ts";
 import type { Task } from "../tasks/task.ts";
@@ -225,6 +226,8 @@ export interface Rollouts extends HarnessCalls {
       readonly type: string;
       readonly isolated: boolean;
       readonly images: boolean;
+      readonly enforced: Enforced;
+      readonly lacks: Lacks;
     }[];
     readonly defaultLimits: TrajectoryLimits;
     readonly enforced: Enforced;

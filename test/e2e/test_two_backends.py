@@ -37,6 +37,10 @@ def test_a_set_of_tasks_is_played_on_the_backend_that_the_configuration_names_an
             info = await client.info()
             assert info.backend == "oci"
             assert [(one.name, one.type, one.isolated, one.images) for one in info.backends] == [("default", "oci", True, True), ("plain", "process", False, False)]
+            boxes, bare = info.backends
+            assert bare.enforced == {"memory_mib": "NONE", "cpu_milli": "NONE", "pids": "NONE", "disk_mib": "NONE"}
+            assert bare.lacks["hard_disk_limit"] == "nobody looks at the size of its folder" and "isolation" in bare.lacks
+            assert boxes.enforced == info.default_limits.enforced and (boxes.enforced["disk_mib"] == "HARD") == ("hard_disk_limit" not in boxes.lacks)
             tasks = {task.id: task async for task in client.tasks()}
             assert (tasks[TASK].backend, tasks["on-plain"].backend) == ("default", "plain")
             async with client.trajectory(TASK) as boxed, client.trajectory("on-plain") as plain:

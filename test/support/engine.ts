@@ -81,6 +81,7 @@ class Daemon implements TestEngine {
     // It does not outlive the tests, however they end.
     const child = spawn("setpriv", ["--pdeathsig", "TERM", ...this.#argv], {
       cwd: this.#folder, // what it drops lies there
+      env: { ...process.env, TMPDIR: this.#folder }, // Podman 4.3 leaves the archive of every import
       stdio: ["ignore", log, log],
     });
     this.#child = child;

@@ -127,6 +127,7 @@ function lackedBy({ LiveRestoreEnabled, Driver = "" }: Info, enforced: Enforced,
     ...no("memoryMiB", "memoryLimit"),
     ...no("cpuMilli", "cpuLimit"),
     ...no("pids", "pidsLimit"),
+    hardDiskLimit: `what a container writes is measured every second: the engine's storage${Driver === "" ? "" : `, ${Driver},`} is not asked for a limit of its own, which few hosts' disks keep`,
     ...(runtime.startsWith("runsc") && { oomCount: "gVisor's own kernel picks whom it ends, and does not say so" }),
     ...(/overlay/.test(Driver) && {
       folderRenames: `the engine's storage, ${Driver}, does not note where a folder of an image went: it is copied instead`,

@@ -339,7 +339,7 @@ function lackedBy({ memoryMiB, cpuMilli, pids, diskMiB }: Enforced): Lacks {
     ...(memoryMiB === "NONE" && { memoryLimit: group, oomCount: group }),
     ...(cpuMilli === "NONE" && { cpuLimit: group }),
     ...(pids === "NONE" && { pidsLimit: group }),
-    ...(diskMiB === "NONE" && { diskLimit: "no sandbox was tried out for want of backend.host_image" }),
+    ...(diskMiB === "NONE" && { diskLimit: UNTRIED, hardDiskLimit: UNTRIED }),
   };
 }
 
@@ -352,6 +352,7 @@ interface Beginning {
   readonly signal: AbortSignal | undefined;
 }
 
+const UNTRIED = "no sandbox was tried out for want of backend.host_image";
 const ATTEMPTS = 3;
 const ROOT_USERS = /^((root|0)(:(root|0))?)?$/;
 

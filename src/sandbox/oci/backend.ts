@@ -241,8 +241,9 @@ function enforcedBy({ cgroups, rootless }: Ground, disk: Disk): Enforced {
   };
 }
 
-function lackedBy({ cgroups, attaches, rootless }: Ground): Lacks {
+function lackedBy({ cgroups, attaches, rootless, softDisk }: Ground): Lacks {
   const always = {
+    ...(softDisk !== undefined && { hardDiskLimit: softDisk }),
     ...(!attaches && { attach: "this host forbids the calls by which a mount is added to a sandbox that runs" }),
   };
   if (rootless) return { ...always, ...ROOTLESS_LACKS };

@@ -41,6 +41,8 @@ export interface Ground {
   readonly attaches: boolean;
   /** The server is not root of this host: user namespaces stand in. */
   readonly rootless: boolean;
+  /** Why the limit on disk is one that is watched; absent: it is hard. */
+  readonly softDisk?: string;
 }
 
 export interface Making {

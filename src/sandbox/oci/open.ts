@@ -47,7 +47,7 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
       await mkdir(join(options.stateDir, name), { recursive: true, mode: 0o700 });
     }
     const templates = new ImageTemplates(join(options.stateDir, "disk"), launcher);
-    const disk = rootless ? "folder" : await chooseDisk(options.disk, templates);
+    const { disk, softDisk } = rootless ? ROOTLESS_DISK : await chooseDisk(options.disk, templates);
     const images = new ImageStore(join(options.stateDir, "images"), options.env["PATH"] ?? "");
     await images.sweep();
     const ground = {
@@ -64,6 +64,7 @@ export async function openOci(options: OciOptions): Promise<OciBackend> {
       launcher,
       templates,
       rootless,
+      ...(softDisk !== undefined && { softDisk }),
     };
     const failures: string[] = [];
     for (const runtime of runtimesOf(options.runtime, rootless)) {
@@ -139,11 +140,19 @@ async function canAttach(backend: OciBackend, sandbox: OciSandbox): Promise<bool
   }
 }
 
-async function chooseDisk(wanted: OciOptions["disk"], templates: ImageTemplates): Promise<"folder" | "image"> {
-  if (wanted === "watched") return "folder";
+/** `softDisk`: why the limit on disk is one that is watched. */
+interface ChosenDisk {
+  readonly disk: "folder" | "image";
+  readonly softDisk?: string;
+}
+
+const ROOTLESS_DISK: ChosenDisk = { disk: "folder", softDisk: "only root mounts a disk image for a sandbox" };
+
+async function chooseDisk(wanted: OciOptions["disk"], templates: ImageTemplates): Promise<ChosenDisk> {
+  if (wanted === "watched") return { disk: "folder", softDisk: "backend.disk is watched" };
   const failure = await templates.probe();
-  if (failure === undefined) return "image";
-  if (wanted === "auto") return "folder";
+  if (failure === undefined) return { disk: "image" };
+  if (wanted === "auto") return { disk: "folder", softDisk: `disk images do not work here: ${failure}` };
   const message = `backend.disk: expected watched or auto, since loop images do not work here: ${failure}`;
   throw new SandlotError("unsupported", message, { knob: "backend.disk" });
 }

@@ -204,6 +204,7 @@ const LACKS: Lacks = {
     cpuLimit: UNLIMITED,
     pidsLimit: UNLIMITED,
     diskLimit: "nobody looks at the size of its folder",
+    hardDiskLimit: "nobody looks at the size of its folder",
   },
   ...{ oomCount: UNLIMITED, usage: UNLIMITED },
 };

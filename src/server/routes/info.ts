@@ -1,6 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { FORMAT_NAMES } from "../../tools/formats/table.ts";
-import { encodeLimits, encodePool } from "../encode.ts";
+import { wireName } from "../../trajectory/wire-name.ts";
+import { encodeEnforced, encodeLimits, encodePool } from "../encode.ts";
 import type { RouteContext, Routes } from "./route.ts";
 
 export function infoRoutes({ rollouts, version, startedAt }: RouteContext): Routes<"getServerInfo"> {
@@ -17,7 +18,11 @@ export function infoRoutes({ rollouts, version, startedAt }: RouteContext): Rout
         tasks: rollouts.tasks().length,
         formats: [...FORMAT_NAMES],
         sandboxService: info.harness,
-        backends: [...info.backends],
+        backends: info.backends.map(({ enforced, lacks, ...same }) => ({
+          ...same,
+          enforced: encodeEnforced(enforced),
+          lacks: Object.fromEntries(Object.entries(lacks).map(([ability, why]) => [wireName(ability), why])),
+        })),
       };
     },
   };

@@ -26,6 +26,7 @@ export const limits: readonly Behaviour[] = [
         expect(["HARD", "WATCHED", "NONE"]).toContain(how);
         expect([limit, how === "NONE"]).toEqual([limit, backend.lacks[ability] !== undefined]);
       }
+      expect(backend.enforced.diskMiB === "HARD").toBe(backend.lacks.hardDiskLimit === undefined);
       expect((await subject.shared()).enforced).toEqual(backend.enforced);
     },
   },

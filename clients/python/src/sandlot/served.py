@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ._gen import rollout_service_pb2
-from ._wire import Message, messages, scalars, tools, when
+from ._gen import rollout_service_pb2, trajectory_pb2
+from ._wire import Message, messages, scalars, tools, when, word
 from .results import Limits
 
 
@@ -54,6 +54,15 @@ class ServerBackend:
     type: str
     isolated: bool
     images: bool
+    #: How each limit is kept: "HARD", "WATCHED" or "NONE".
+    enforced: dict[str, str]
+    #: What it does without, by name, to the reason.
+    lacks: dict[str, str]
+
+    @classmethod
+    def _from(cls, wire: rollout_service_pb2.ServerBackend) -> ServerBackend:
+        enforced = {name: word(trajectory_pb2.Enforcement, kept) for name, kept in wire.enforced.items()}
+        return cls(**scalars(wire), enforced=enforced, lacks=dict(wire.lacks))
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ class ServerInfo:
             grading=PoolStatus(**scalars(wire.grading)),
             started_at=when(wire, "started_at"),
             formats=list(wire.formats),
-            backends=[ServerBackend(**scalars(one)) for one in wire.backends],
+            backends=[ServerBackend._from(one) for one in wire.backends],
         )
 
 

@@ -67,16 +67,34 @@ class GetServerInfoResponse(_message.Message):
     def __init__(self, version: _Optional[str] = ..., instance: _Optional[str] = ..., backend: _Optional[str] = ..., isolated: _Optional[bool] = ..., default_limits: _Optional[_Union[_trajectory_pb2.Limits, _Mapping]] = ..., pools: _Optional[_Mapping[str, PoolStatus]] = ..., grading: _Optional[_Union[PoolStatus, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ..., lease_ms: _Optional[int] = ..., tasks: _Optional[int] = ..., formats: _Optional[_Iterable[str]] = ..., sandbox_service: _Optional[bool] = ..., backends: _Optional[_Iterable[_Union[ServerBackend, _Mapping]]] = ...) -> None: ...
 
 class ServerBackend(_message.Message):
-    __slots__ = ("name", "type", "isolated", "images")
+    __slots__ = ("name", "type", "isolated", "images", "enforced", "lacks")
+    class EnforcedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _trajectory_pb2.Enforcement
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_trajectory_pb2.Enforcement, str]] = ...) -> None: ...
+    class LacksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ISOLATED_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
+    ENFORCED_FIELD_NUMBER: _ClassVar[int]
+    LACKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
     isolated: bool
     images: bool
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., isolated: _Optional[bool] = ..., images: _Optional[bool] = ...) -> None: ...
+    enforced: _containers.ScalarMap[str, _trajectory_pb2.Enforcement]
+    lacks: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., isolated: _Optional[bool] = ..., images: _Optional[bool] = ..., enforced: _Optional[_Mapping[str, _trajectory_pb2.Enforcement]] = ..., lacks: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class PoolStatus(_message.Message):
     __slots__ = ("slots", "used", "queued")
