@@ -9,6 +9,7 @@ import { VARIANTS, type Variant } from "../test/support/variants.ts";
 import { compare, type Row, timed } from "./measure.ts";
 import { OurServer } from "./ours.ts";
 import { buildRoot } from "./root.ts";
+import { settingsOf } from "./settings.ts";
 
 const ROUNDS = 5;
 const EXECUTES = 20;
@@ -33,7 +34,9 @@ export async function benchBackends(say: Say, only: readonly string[]): Promise<
       say(`round ${round + 1} of ${ROUNDS}`);
       for (const [subject, into] of timings) await oneLife(subject, into);
     }
-    return [...lives(timings), ...(await steps(subjects, say))];
+    const rows = [...lives(timings), ...(await steps(subjects, say))];
+    for (const { variant } of subjects) if (variant.emulated) say(`${peerName(variant)}: ${variant.emulated}`);
+    return rows;
   } finally {
     for (const subject of subjects) await subject[Symbol.asyncDispose]();
   }
@@ -73,8 +76,15 @@ function lives(timings: ReadonlyMap<Subject, Timings>): Row[] {
   if (ours === undefined) return [];
   const names = ["create", "execute", "transfer", "release"] as const;
   return others.flatMap(([{ variant }, theirs]) =>
-    names.map((name) => compare(`backend_${name}`, "ms", ours[1][name], { name: variant.name, values: theirs[name] })),
+    names.map((name) =>
+      compare(`backend_${name}`, "ms", ours[1][name], { name: peerName(variant), values: theirs[name] }),
+    ),
   );
+}
+
+/** In every row of it: such numbers are not the service's. */
+function peerName({ name, emulated }: Variant): string {
+  return emulated ? `${name} (emulated)` : name;
 }
 
 interface Step {
@@ -93,18 +103,17 @@ async function steps(subjects: readonly Subject[], say: Say): Promise<Row[]> {
   buildRoot(root);
   const played: Step[] = [];
   try {
-    for (const { variant, place, backend } of subjects.filter(
-      (subject) => subject.backend.lacks.directories === undefined,
-    )) {
-      const { stateDir: _, instance: __, runnerPath: ___, hide: ____, ...own } = place.options;
-      const server = await OurServer.start(join(folder, backend.name), root, {
+    for (const { variant, place, backend } of subjects) {
+      // The same programs, of this host, where a root file system cannot be a folder.
+      const chosen = backend.lacks.directories === undefined ? root : undefined;
+      const server = await OurServer.start(join(folder, backend.name), chosen, {
         disk: "auto",
         warm: 2,
-        backend: settings(own),
+        backend: settingsOf(place.options, folder),
       });
       try {
         say(`${variant.name}: a step of ${GROUPS} groups of ${MEMBERS}`);
-        played.push(await step(variant.name, server, say));
+        played.push(await step(peerName(variant), server, say));
         const last = played.at(-1);
         say(
           `${variant.name}: ${last?.wallS.toFixed(1)} s to the last reward, ${last?.lost} of ${GROUPS * MEMBERS} lost`,
@@ -123,11 +132,6 @@ async function steps(subjects: readonly Subject[], say: Say): Promise<Row[]> {
     compare("step_16x8_environment", "%", ours.environment, { name: theirs.name, values: theirs.environment }),
     compare("step_16x8_lost", "rewards", [ours.lost], { name: theirs.name, values: [theirs.lost] }),
   ]);
-}
-
-/** As a configuration spells them. */
-function settings(own: object): object {
-  return Object.fromEntries(Object.entries(own).filter(([key]) => key !== "env"));
 }
 
 async function step(name: string, server: OurServer, say: Say): Promise<Step> {

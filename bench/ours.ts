@@ -31,10 +31,10 @@ export class OurServer {
     this.#folder = folder;
   }
 
-  /** `root` is an unpacked root file system; `warm` sandboxes are kept ready per environment. */
+  /** `root` is an unpacked root file system, undefined: the host's system folders; `warm` sandboxes are kept ready per environment. */
   static async start(
     folder: string,
-    root: string,
+    root: string | undefined,
     { disk, warm, backend }: { disk: "auto" | "watched"; warm: number; backend?: object },
   ): Promise<OurServer> {
     mkdirSync(folder, { recursive: true });
@@ -160,7 +160,7 @@ export class OurServer {
 }
 
 /** A repository with one test, so that a grade is little more than its overhead. */
-function benchTask(folder: string, root: string): object {
+function benchTask(folder: string, root: string | undefined): object {
   const repository = join(folder, "repository");
   mkdirSync(repository, { recursive: true });
   writeFileSync(
@@ -187,7 +187,7 @@ function benchTask(folder: string, root: string): object {
     source: { dataset: "bench" },
     instruction: "Nothing to do.",
     environment: {
-      rootfs: { type: "directory", path: root },
+      rootfs: root === undefined ? { type: "host" } : { type: "directory", path: root },
       repository: { type: "path", path: repository },
       baseCommit: git("rev-parse", "HEAD").trim(),
     },

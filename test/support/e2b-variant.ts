@@ -11,7 +11,9 @@ import type { Ground, Place, Variant } from "./variants.ts";
 /** The E2B backend against the test server, whose image `host:latest` is this host's system folders. */
 export function e2bVariant(name: string, { manner, only }: Pick<Variant, "only"> & Manner = {}): Variant {
   const ground = (): Promise<Ground> => e2bGround({ ...(manner && { manner }) });
-  return { backend: "e2b", name, ground, ...(only && { only }) };
+  const emulated =
+    "machines are processes of this host, lent by the test server in test/support/e2b: no time of it is one of E2B's";
+  return { backend: "e2b", name, emulated, ground, ...(only && { only }) };
 }
 
 type Manner = Pick<E2bServerOptions, "manner" | "versions" | "account">;

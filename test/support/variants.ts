@@ -14,6 +14,8 @@ export interface Variant {
   readonly name: string;
   /** Absent: every behaviour. Else the topics in which this variant differs from another one that has them all. */
   readonly only?: { readonly topics: readonly Topic[]; readonly because: string };
+  /** What stands in for the real thing; absent: it is that. */
+  readonly emulated?: string;
   /** Starts what the backend needs beside it, an engine or a service. Rejects with the reason where that cannot be had. */
   ground(): Promise<Ground>;
 }
