@@ -13,6 +13,7 @@ import { Environments } from "../environments/prepare.ts";
 import { packageIndexVariables } from "../environments/swebench/package-index.ts";
 import { SandlotError } from "../errors.ts";
 import { Grader } from "../grading/grader.ts";
+import { WAITS as ENGINE_WAITS } from "../sandbox/docker/waits.ts";
 import { openBackend } from "../sandbox/open.ts";
 import type { Backend, Limits } from "../sandbox/sandbox.ts";
 import { SeveralBackends } from "../sandbox/several.ts";
@@ -178,7 +179,7 @@ function ownOptions(backend: BackendConfig, settings: Settings) {
     case "oci":
       return { ...backend, images: backend.images.map((path) => resolve(path)), env: environmentOfTools() };
     case "docker":
-      return backend;
+      return { ...backend, waits: ENGINE_WAITS };
     case "e2b":
       return e2bOptions(backend, settings, hostPath(process.env));
     case "process":

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WAITS } from "../../src/sandbox/docker/waits.ts";
 import type { Backend } from "../../src/sandbox/sandbox.ts";
 import { bash, newPlace, specIn } from "../support/backends.ts";
 import { startDockerd, type TestEngine } from "../support/engine.ts";
@@ -18,7 +19,7 @@ describe.skipIf(typeof started === "string")("Docker's engine", () => {
   const engine = started as TestEngine; // skipped otherwise
   const place = newPlace({
     name: "docker",
-    options: { type: "docker", socket: engine.socket, runtime: "", host_image: "", pull: "missing" },
+    options: { type: "docker", socket: engine.socket, runtime: "", host_image: "", pull: "missing", waits: WAITS },
   });
   const watch = { signal: new AbortController().signal, report: () => undefined };
   let backend: Backend;

@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { WAITS } from "../../src/sandbox/docker/waits.ts";
 import { newPlace } from "./backends.ts";
 import type { TestEngine } from "./engine.ts";
 import { askEngine } from "./engine-api.ts";
@@ -17,7 +18,7 @@ export function engineVariant(name: string, { backend, start, runtime = "", only
   const ground = async (): Promise<Awaited<ReturnType<Variant["ground"]>>> => {
     const engine = await start();
     const { socket } = engine;
-    const own = { type: "docker", socket, runtime, host_image: "", pull: "never" } as const;
+    const own = { type: "docker", socket, runtime, host_image: "", pull: "never", waits: WAITS } as const;
     return {
       place: () => placeOf(engine, newPlace({ name, options: own })),
       [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),

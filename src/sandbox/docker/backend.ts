@@ -21,6 +21,7 @@ import { DiskWatch } from "./disk-watch.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
 import { type Engine, readable, statusOf } from "./engine.ts";
 import type { EngineImages } from "./images.ts";
+import { goOn } from "./pausing.ts";
 import { type DockerRecord, readRecord, writeRecord } from "./record.ts";
 import { HASTY, Remains } from "./remains.ts";
 import { commit, type Ground, newId, RootfsImages } from "./rootfs.ts";
@@ -108,7 +109,7 @@ export class DockerBackend implements BareBackend {
       const { engine } = this.#site;
       const container = engine.docker.getContainer(id);
       // Paused by a server that was killed.
-      await engine.act("unpause a container", () => container.unpause(), { expected: [404, 409, 500] });
+      await goOn(engine, container);
       try {
         return await this.#adopt(record, container);
       } catch (error) {
@@ -239,8 +240,7 @@ export class DockerBackend implements BareBackend {
     const { engine } = this.#site;
     const container = engine.docker.getContainer(spec.id);
     const found = await engine.read("list what a container changed", () => container.changes());
-    // As the API has it; of none the client gives the bytes of the answer, which are `null`.
-    const all: readonly { readonly Path: string; readonly Kind: 0 | 1 | 2 }[] = Array.isArray(found) ? found : [];
+    const all = (found ?? []) as readonly { readonly Path: string; readonly Kind: 0 | 1 | 2 }[]; // as the API has it
     const points = mountPoints(
       [
         ...spec.binds.map((bind) => bind.target),
@@ -254,7 +254,11 @@ export class DockerBackend implements BareBackend {
     const paths = (removed: boolean) => changes.filter(({ Kind }) => (Kind === 2) === removed).map(({ Path }) => Path);
     const tar = readable(stream);
     try {
-      await unpackLayer(target, { tar, changed: paths(false), removed: paths(true) }, AbortSignal.timeout(KEEP_MS));
+      await unpackLayer(
+        target,
+        { tar, changed: paths(false), removed: paths(true) },
+        AbortSignal.timeout(engine.waits.filesMs),
+      );
     } finally {
       tar.destroy();
     }

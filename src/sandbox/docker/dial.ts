@@ -7,8 +7,6 @@ import { Attached } from "./attached.ts";
 import { type Engine, EngineUnreachable, statusOf } from "./engine.ts";
 import { upgrade } from "./upgrade.ts";
 
-/** How long an engine may be away, as in a restart, before calls that wait for a sandbox fail. */
-const ENGINE_MS = 60_000;
 /** How long a container may stand still while somebody wants to reach it. */
 const PAUSED_MS = 600_000;
 
@@ -29,7 +27,7 @@ async function attachTo(engine: Engine, container: Container): Promise<Stream> {
       }
     } catch (error) {
       const isBetween = statusOf(error) === 404 || statusOf(error) === 409;
-      const isAway = error instanceof EngineUnreachable && performance.now() - begun < ENGINE_MS;
+      const isAway = error instanceof EngineUnreachable && performance.now() - begun < engine.waits.awayMs;
       if (!isBetween && !isAway) throw error;
     }
     await sleep(100);
@@ -50,7 +48,7 @@ async function stateOf(engine: Engine, container: Container): Promise<"running" 
 async function attach(engine: Engine, container: Container): Promise<Stream> {
   const path = `/containers/${container.id}/attach?stream=true&stdin=true&stdout=true&stderr=true`;
   const begin = (signal: AbortSignal) => upgrade(engine.docker, path, signal);
-  const socket = await engine.act("attach to a container", begin, { timeoutMs: 30_000 });
+  const socket = await engine.act("attach to a container", begin, { timeoutMs: engine.waits.readMs });
   if (socket === undefined) throw new Error("a connection was expected");
   return new Attached(socket);
 }

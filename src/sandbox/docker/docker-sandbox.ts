@@ -1,13 +1,12 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Container } from "dockerode";
-import { SandlotError } from "../../errors.ts";
 import { type Identity, lives } from "../identity.ts";
 import type { Cgroup } from "../oci/cgroup.ts";
-import { FREEZE_MS, RunnerSandbox, type RunnerSandboxParts } from "../runner/runner-sandbox.ts";
+import { RunnerSandbox, type RunnerSandboxParts } from "../runner/runner-sandbox.ts";
 import type { ExecOptions, ExecResult } from "../sandbox.ts";
 import { Tolls } from "../tolls.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
 import type { Engine } from "./engine.ts";
+import { goOn, pause } from "./pausing.ts";
 
 export interface DockerSandboxParts extends RunnerSandboxParts {
   readonly engine: Engine;
@@ -65,10 +64,8 @@ export class DockerSandbox extends RunnerSandbox implements WatchedDisk {
     return pause(this.#parts.engine, this.#parts.container);
   }
 
-  /** A container may not be paused any more, or be gone. */
-  protected async goOn(): Promise<void> {
-    const { engine, container } = this.#parts;
-    await engine.act("unpause a container", () => container.unpause(), { expected: [404, 409, 500] });
+  protected goOn(): Promise<void> {
+    return goOn(this.#parts.engine, this.#parts.container);
   }
 
   async alive(): Promise<boolean> {
@@ -131,22 +128,4 @@ export class DockerSandbox extends RunnerSandbox implements WatchedDisk {
     await this.#parts.remove();
     await this.client.close();
   }
-}
-
-/** Its runtime gives up after some thousandths of a second, too few for a process that waits for a disk or a host that is hard pressed: it is asked again. */
-async function pause(engine: Engine, container: Container): Promise<void> {
-  for (const end = performance.now() + FREEZE_MS; ; await sleep(100)) {
-    try {
-      await engine.act("pause a container", () => container.pause(), { timeoutMs: FREEZE_MS });
-      return;
-    } catch (error) {
-      const isHasty = error instanceof Error && /unable to freeze/.test(error.message);
-      if (!isHasty || performance.now() > end) throw error;
-    }
-  }
-}
-
-/** Of a container that is not there any more. */
-export function goneFrom(id: string): SandlotError {
-  return new SandlotError("not_found", `there is no sandbox ${id}`, { field: "views.of" });
 }

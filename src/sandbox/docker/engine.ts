@@ -2,20 +2,19 @@ import { Agent } from "node:http";
 import { Readable } from "node:stream";
 import Docker from "dockerode";
 import { SandlotError } from "../../errors.ts";
-
-/** Longest waits for an engine that is hard pressed: to look at something, and to do something. */
-const READ_MS = 30_000;
-const VERB_MS = 120_000;
+import type { EngineWaits } from "./waits.ts";
 
 /** A container engine that speaks Docker's API (Docker, or Podman's socket). Every call ends in finite time, also where the engine died in the middle of its answer. */
 export class Engine {
   readonly docker: Docker;
   /** As the settings or the environment name it. */
   readonly place: string;
+  readonly waits: EngineWaits;
   readonly #agent: Agent;
 
   /** `socket`: a path, also as `unix://`; empty: what `DOCKER_HOST` and its like say, as Docker's own tools read them, or else the usual place. */
-  constructor(socket: string) {
+  constructor(socket: string, waits: EngineWaits) {
+    this.waits = waits;
     this.#agent = new Agent({ keepAlive: true, maxSockets: 256 });
     const path = socket.replace(/^unix:\/\//, "");
     // Typed without the agent. What is undefined must not come from the environment.
@@ -34,12 +33,13 @@ export class Engine {
 
   /** Asks for something that may be asked for again: once more where the connection broke, as one that was kept too long does. */
   async read<T>(what: string, ask: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
+    const once = async (): Promise<T> => legible(await this.#bounded(what, ask, this.waits.readMs));
     try {
-      return await this.#bounded(what, ask, READ_MS);
+      return await once();
     } catch (error) {
       if (!BROKEN.has(codeOf(error))) throw this.#told(what, error);
     }
-    return this.#bounded(what, ask, READ_MS).catch((error: unknown) => {
+    return once().catch((error: unknown) => {
       throw this.#told(what, error);
     });
   }
@@ -48,7 +48,10 @@ export class Engine {
   async act<T>(
     what: string,
     work: (abortSignal: AbortSignal) => Promise<T>,
-    { expected = [], timeoutMs = VERB_MS }: { readonly expected?: readonly number[]; readonly timeoutMs?: number } = {},
+    {
+      expected = [],
+      timeoutMs = this.waits.verbMs,
+    }: { readonly expected?: readonly number[]; readonly timeoutMs?: number } = {},
   ): Promise<T | undefined> {
     try {
       return await this.#bounded(what, work, timeoutMs);
@@ -90,6 +93,13 @@ export class Engine {
     }
     return new SandlotError("sandbox", `the container engine at ${this.place} could not ${what}: ${words}`, cause);
   }
+}
+
+/** The client hands on what is no JSON as it came, and so a mere `null` too. */
+function legible<T>(answer: T): T {
+  if (typeof answer !== "string" && !Buffer.isBuffer(answer)) return answer;
+  if (String(answer).trim() === "null") return null as T; // for lists, which may be none
+  throw new Error(`its answer cannot be read: ${String(answer).slice(0, 200)}`);
 }
 
 /** The answer itself, which is to be destroyed: a stream that is made of it leaves it open, and the engine keeps locked what it reads. */

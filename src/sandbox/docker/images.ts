@@ -60,7 +60,10 @@ export class EngineImages implements Images {
       const stream = await this.#engine.act(`pull ${name}`, () => docker.pull(name, { abortSignal: signal }));
       if (stream === undefined) return;
       const parts = new Map<string, { readonly current: number; readonly total: number }>();
-      await hearProgress(readable(stream), (told) => report(progressOf(name, told, parts)), { failed });
+      await hearProgress(readable(stream), (told) => report(progressOf(name, told, parts)), {
+        failed,
+        silenceMs: this.#engine.waits.silenceMs,
+      });
     } catch (error) {
       signal.throwIfAborted();
       if (statusOf(error) === undefined || !(error instanceof Error)) throw error;

@@ -12,6 +12,7 @@ import type { Ulimit } from "./container.ts";
 import { Engine } from "./engine.ts";
 import { EngineImages, type Pull } from "./images.ts";
 import { newId } from "./rootfs.ts";
+import type { EngineWaits } from "./waits.ts";
 
 export interface DockerOptions extends CommonOptions {
   readonly type: "docker";
@@ -22,6 +23,7 @@ export interface DockerOptions extends CommonOptions {
   /** The image that stands for this host's system folders; empty = these. */
   readonly host_image: string;
   readonly pull: Pull;
+  readonly waits: EngineWaits;
 }
 
 /** Opens the backend after a sandbox has run. Rejects with `unsupported` and what the engine said where none does. */
@@ -32,17 +34,16 @@ export async function openDocker(options: DockerOptions): Promise<DockerBackend>
     });
   });
   await mkdir(join(options.stateDir, "sandboxes"), { recursive: true, mode: 0o700 });
-  const engine = new Engine(options.socket);
+  const engine = new Engine(options.socket, options.waits);
   try {
     const site = await survey(engine, options);
-    const failures: string[] = [];
-    for (const local of [true, false]) {
-      const backend = new DockerBackend(local ? site : elsewhere(site));
-      const failure = await tryOut(backend, options);
-      if (failure === undefined) return backend;
-      failures.push(failure);
-    }
-    throw new Error(failures[0]);
+    const here = new DockerBackend(site);
+    const failure = await tryOut(here, options);
+    if (failure === undefined) return here;
+    if (!SEES_OTHER_FILES.test(failure)) throw new Error(failure);
+    const there = new DockerBackend(elsewhere(site));
+    if ((await tryOut(there, options)) === undefined) return there;
+    throw new Error(failure);
   } catch (error) {
     engine.close();
     const words = error instanceof Error ? error.message : String(error);
@@ -56,6 +57,10 @@ export async function openDocker(options: DockerOptions): Promise<DockerBackend>
     );
   }
 }
+
+/** What engines say when they are asked to bind a program that is not on their host. All else may pass, and is no reason to take it for one of another host. */
+const SEES_OTHER_FILES =
+  /source path does not exist|no such file or directory|not a directory|is a directory|permission denied|mounts denied|not shared/i;
 
 /** What the engine says that it can do, taken to be on this host. */
 async function survey(engine: Engine, options: DockerOptions): Promise<Site> {

@@ -16,7 +16,7 @@ export interface Told {
 export async function hearProgress(
   stream: Readable,
   hear: (told: Told) => void,
-  { failed, silenceMs = 300_000 }: { readonly failed: (words: string) => Error; readonly silenceMs?: number },
+  { failed, silenceMs }: { readonly failed: (words: string) => Error; readonly silenceMs: number },
 ): Promise<void> {
   let rest = "";
   const late = setTimeout(() => stream.destroy(new Error(`nothing was heard of it for ${silenceMs} ms`)), silenceMs);

@@ -3,16 +3,11 @@ import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Turnstile } from "../turnstile.ts";
 import { type Engine, EngineLate, EngineUnreachable, statusOf } from "./engine.ts";
+import type { EngineWaits } from "./waits.ts";
 
 /** How long an engine is asked again and again. */
-interface Patience {
-  /** While another removal is under way, or a create is still at work on it. */
-  readonly busyMs: number;
-  /** While it is away, as in a restart. */
-  readonly awayMs: number;
-}
+type Patience = Pick<EngineWaits, "busyMs" | "awayMs">;
 
-const PATIENT: Patience = { busyMs: 300_000, awayMs: 60_000 };
 /** For those who have something else to tell. */
 export const HASTY: Patience = { busyMs: 10_000, awayMs: 0 };
 const ONCE: Patience = { busyMs: 0, awayMs: 0 };
@@ -35,7 +30,7 @@ export class Remains {
   }
 
   /** Resolves when the engine has no container of that name; rejects, in finite time, with why it still has. It is then tried again by `sweep`. */
-  async remove(id: string, patience = PATIENT): Promise<void> {
+  async remove(id: string, patience: Patience = this.#engine.waits): Promise<void> {
     this.mayAppear(id);
     await this.#removals.pass(() => this.#gone(id, patience));
     await rm(this.#folder(id), { recursive: true, force: true });

@@ -126,14 +126,14 @@ export class RootfsImages {
     const failed = (words: string) => new SandlotError("sandbox", `${what} was not imported: ${words}`);
     try {
       const begin = () => engine.docker.importImage(tar, { changes });
-      const stream = await engine.act(`import ${what}`, begin, { timeoutMs: BUILD_MS });
+      const stream = await engine.act(`import ${what}`, begin, { timeoutMs: engine.waits.filesMs });
       if (stream === undefined) return;
       let id = "";
       // The name is given afterwards: Podman takes none here.
       const hear = ({ status = "" }: Told): void => {
         id = /\b[0-9a-f]{64}$/.exec(status.trim())?.[0] ?? id;
       };
-      await hearProgress(readable(stream), hear, { failed });
+      await hearProgress(readable(stream), hear, { failed, silenceMs: engine.waits.silenceMs });
       if (id === "") throw failed("its id was not told");
       const image = engine.docker.getImage(id);
       await engine.act(`name the image of ${what}`, () => image.tag({ repo: REPOSITORY, tag: key }));
@@ -162,7 +162,7 @@ export class RootfsImages {
     const { engine } = this.#options;
     return this.#unstarted(image, async (container) => {
       const put = () => container.putArchive(Readable.from(tar), { path: "/" });
-      await engine.act("unpack a layer", put, { timeoutMs: BUILD_MS });
+      await engine.act("unpack a layer", put, { timeoutMs: engine.waits.filesMs });
       return await commit(engine, container, name);
     });
   }
@@ -234,7 +234,7 @@ export async function commit(engine: Engine, container: Container, name: object 
   const done: { readonly Id: string } | undefined = await engine.act(
     "keep a container as an image",
     () => container.commit({ ...name, pause: false }),
-    { timeoutMs: BUILD_MS },
+    { timeoutMs: engine.waits.filesMs },
   );
   return done?.Id ?? "";
 }
@@ -245,7 +245,6 @@ export function newId(instance: string): string {
 }
 
 const REPOSITORY = "localhost/sandlot/environment";
-const BUILD_MS = 1_800_000;
 
 function digestOf(parts: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 40);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Engine } from "./engine.ts";
 import { copyView } from "./view.ts";
+import { WAITS } from "./waits.ts";
 
 const FOLDER = Buffer.from(JSON.stringify({ mode: 2 ** 31 + 0o755 })).toString("base64");
 
@@ -30,7 +31,7 @@ test("a view that cannot be put lets go of the files that it is read from, which
   });
   const socket = join(place, "sock");
   await once(server.listen(socket), "listening");
-  const engine = new Engine(socket);
+  const engine = new Engine(socket, WAITS);
   try {
     const [of, into] = [engine.docker.getContainer("of"), engine.docker.getContainer("in")];
     const viewing = {

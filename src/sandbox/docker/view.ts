@@ -27,7 +27,7 @@ export async function copyView(viewing: Viewing): Promise<void> {
   if (there !== undefined) throw new SandlotError("sandbox", `a view could not be attached: ${at}: File exists`);
   const put = (path: string, tar: AsyncIterable<Uint8Array>) =>
     engine.act("show a sandbox in another", () => viewing.in.putArchive(Readable.from(tar), { path }), {
-      timeoutMs: COPY_MS,
+      timeoutMs: engine.waits.filesMs,
     });
   const above = within === undefined ? "/" : posix.dirname(posix.normalize(within));
   await put("/", folders(posix.join(at, above)));
@@ -45,8 +45,6 @@ export async function copyView(viewing: Viewing): Promise<void> {
     files.destroy();
   }
 }
-
-const COPY_MS = 600_000;
 
 /** Whether the folder is there, and is reached by no link: an engine would follow one on the way to it. */
 async function leadsThere(engine: Engine, of: Container, within: string): Promise<boolean> {
