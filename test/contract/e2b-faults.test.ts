@@ -143,6 +143,25 @@ if (process.getuid?.() !== 0) {
       expect(server.sandboxes.named({ sandlot_id: sandbox.id })).toEqual([]);
     });
 
+    test("removals are refused for a while, what had to go goes by itself later, and lives no longer", async () => {
+      const waits = { ...WAITS, pauseMs: 5, strayMs: 500 };
+      const refused = { at: /^DELETE /, answer: { status: 503, text: "<html>later</html>" } };
+      const patient = placeOn(server, { waits, lifeS: 9 });
+      const opened = await patient.open();
+      const sandbox = await opened.create(specIn(patient));
+      server.faults.push({ ...refused, times: 1_000 });
+      await expect(sandbox.dispose()).rejects.toThrow("503");
+      server.faults.push({ at: /Process\/Start$/, times: 1_000, answer: { status: 500, body: {} } });
+      await expect(opened.create(specIn(patient))).rejects.toThrow("the sandbox's daemon answered 500");
+      expect(await patient.leftovers()).toHaveLength(4);
+      const renewals = server.requests.filter((line) => line.endsWith("/timeout")).length;
+      server.faults.length = 0;
+      await eventually("they are gone", async () => (await patient.leftovers()).length === 0);
+      expect(server.requests.filter((line) => line.endsWith("/timeout"))).toHaveLength(renewals);
+      await opened.close();
+      await patient[Symbol.asyncDispose]();
+    });
+
     test("the account is full, waits for a place", async () => {
       const more = await Promise.all([1, 2, 3].map(() => backend.create(specIn(place))));
       let made = false;

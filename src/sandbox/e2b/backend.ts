@@ -50,7 +50,11 @@ export class E2bBackend implements BareBackend {
   readonly #making = new Map<string, Promise<E2bSandbox>>();
   /** Machines that could not be ended. */
   readonly #strays = new Set<string>();
+  /** Sandboxes that could not be removed: nobody makes their lives longer. */
+  readonly #stuck = new Set<string>();
   readonly #renewing: NodeJS.Timeout;
+  readonly #ending: NodeJS.Timeout;
+  #endingNow: Promise<void> | undefined;
 
   constructor(ground: Ground) {
     const { account, instance, runnerPath, stateDir, templates } = ground;
@@ -68,6 +72,11 @@ export class E2bBackend implements BareBackend {
       withMachine: (origin, work) => this.#withMachine(origin, work),
     });
     this.#renewing = setInterval(() => void this.#renewAll(), (ground.lifeS * 1_000) / 3).unref();
+    this.#ending = setInterval(() => {
+      this.#endingNow ??= this.#endStuck().finally(() => {
+        this.#endingNow = undefined;
+      });
+    }, account.control.waits.strayMs).unref();
   }
 
   /** Snapshots of environments that are gone from this host. */
@@ -100,7 +109,7 @@ export class E2bBackend implements BareBackend {
     try {
       return await making;
     } catch (error) {
-      await this.#removeRemains(spec.id);
+      await this.#isCleared(spec.id);
       throw error;
     } finally {
       this.#making.delete(spec.id);
@@ -158,6 +167,7 @@ export class E2bBackend implements BareBackend {
 
   async close(): Promise<void> {
     clearInterval(this.#renewing);
+    clearInterval(this.#ending);
     await Promise.allSettled(this.#making.values());
     await Promise.all([...this.#open.values()].map((sandbox) => sandbox.detach()));
     this.#open.clear();
@@ -172,9 +182,10 @@ export class E2bBackend implements BareBackend {
         return await this.#begin(spec, { ...origins, renames, release, signal });
       } catch (error) {
         // A machine of which it is not known how far it came.
-        await this.#removeRemains(spec.id).finally(release);
+        const cleared = await this.#isCleared(spec.id);
+        release();
         signal?.throwIfAborted();
-        if (attempt === ATTEMPTS || performance.now() > until || !isPassingHere(error)) throw error;
+        if (!cleared || attempt === ATTEMPTS || performance.now() > until || !isPassingHere(error)) throw error;
       }
     }
   }
@@ -251,8 +262,11 @@ export class E2bBackend implements BareBackend {
     const sandbox = new E2bSandbox({
       ...{ record, machine, client, end, pricePerS: this.#ground.pricePerS },
       remove: async () => {
-        await this.#removeRemains(record.spec.id);
-        this.#open.delete(record.spec.id);
+        const { id } = record.spec;
+        this.#stuck.add(id);
+        await this.#removeRemains(id);
+        this.#stuck.delete(id);
+        this.#open.delete(id);
         release();
       },
     });
@@ -298,15 +312,35 @@ export class E2bBackend implements BareBackend {
     await rm(this.#folder(id), { recursive: true, force: true });
   }
 
-  async #renewAll(): Promise<void> {
-    const { account, lifeS } = this.#ground;
+  /** What cannot be removed now is tried again later, and does not hide why it has to go. */
+  async #isCleared(id: string): Promise<boolean> {
+    this.#stuck.add(id);
+    return this.#removeRemains(id).then(
+      () => this.#stuck.delete(id),
+      () => false,
+    );
+  }
+
+  async #endStuck(): Promise<void> {
     for (const stray of this.#strays) {
-      await account.kill(stray).then(
+      await this.#ground.account.kill(stray).then(
         () => this.#strays.delete(stray),
-        () => undefined, // again in a third of a life
+        () => undefined, // again after a while
       );
     }
-    for (const sandbox of this.#open.values()) {
+    for (const id of this.#stuck) {
+      if (!this.#making.has(id))
+        await (this.#open
+          .get(id)
+          ?.dispose()
+          .catch(() => false) ?? this.#isCleared(id));
+    }
+  }
+
+  async #renewAll(): Promise<void> {
+    const { account, lifeS } = this.#ground;
+    for (const [id, sandbox] of this.#open) {
+      if (this.#stuck.has(id)) continue;
       await account.renew(sandbox.machine.lent.sandboxId, lifeS).catch(() => undefined); // again in a third of its life
     }
   }

@@ -21,6 +21,8 @@ export interface Waits {
   readonly lineMs: number;
   /** How long a daemon that cannot be reached is tried again. */
   readonly attachMs: number;
+  /** Between two tries to end a machine that could not be ended. */
+  readonly strayMs: number;
   /** Before the second try of what failed; twice as long before each further one. */
   readonly pauseMs: number;
 }
@@ -37,5 +39,6 @@ export const WAITS: Waits = {
   scriptMs: 900_000,
   lineMs: 60_000,
   attachMs: 60_000,
+  strayMs: 60_000,
   pauseMs: 400,
 };
