@@ -112,11 +112,11 @@ async function steps(subjects: readonly Subject[], say: Say): Promise<Row[]> {
         backend: settingsOf(place.options, folder),
       });
       try {
-        say(`${variant.name}: a step of ${GROUPS} groups of ${MEMBERS}`);
+        say(`${peerName(variant)}: a step of ${GROUPS} groups of ${MEMBERS}`);
         played.push(await step(peerName(variant), server, say));
         const last = played.at(-1);
         say(
-          `${variant.name}: ${last?.wallS.toFixed(1)} s to the last reward, ${last?.lost} of ${GROUPS * MEMBERS} lost`,
+          `${peerName(variant)}: ${last?.wallS.toFixed(1)} s to the last reward, ${last?.lost} of ${GROUPS * MEMBERS} lost`,
         );
       } finally {
         await server.stop();

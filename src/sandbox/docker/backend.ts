@@ -12,6 +12,7 @@ import { type Identity, identify, lives } from "../identity.ts";
 import { Cgroup, type Cgroups } from "../oci/cgroup.ts";
 import { secretBytes } from "../runner/byte-stream.ts";
 import { RunnerClient, RunnerGone } from "../runner/client.ts";
+import type { Dial } from "../runner/line.ts";
 import type { Bind, Capabilities, Enforced, SandboxSpec, View } from "../sandbox.ts";
 import { Turns } from "../turns.ts";
 import { Turnstile } from "../turnstile.ts";
@@ -188,7 +189,13 @@ export class DockerBackend implements BareBackend {
 
   async #adopt({ spec, secret }: DockerRecord, container: Container): Promise<DockerSandbox> {
     const { engine, enforced } = this.#site;
-    const dial = containerDial(engine, container, Buffer.from(secret, "hex"));
+    let cut: (() => void) | undefined;
+    const attached = containerDial(engine, container, Buffer.from(secret, "hex"));
+    const dial: Dial = async () => {
+      const line = await attached();
+      line.stream.once("close", () => cut?.());
+      return line;
+    };
     const [client, { identity, cgroup }] = await Promise.all([
       RunnerClient.connect(dial),
       this.#seenFromHere(container),
@@ -201,6 +208,7 @@ export class DockerBackend implements BareBackend {
         this.#open.delete(spec.id);
       },
     });
+    cut = () => sandbox.lookAtEnd();
     this.#open.set(spec.id, sandbox);
     return sandbox;
   }

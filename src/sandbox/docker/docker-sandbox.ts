@@ -25,7 +25,7 @@ export class DockerSandbox extends RunnerSandbox implements WatchedDisk {
   readonly #tolls: Tolls;
   #running = new Set<string>();
   #stirred = true;
-  /** What the engine said of a container that has ended. */
+  /** What the engine, or its control group, said of a container that has ended. */
   #ranOut = false;
 
   constructor(parts: DockerSandboxParts) {
@@ -80,6 +80,14 @@ export class DockerSandbox extends RunnerSandbox implements WatchedDisk {
       if (identity !== undefined) return false;
       throw error;
     }
+  }
+
+  /** Told that the line to the first process was cut. Where that has ended its control group stays for a moment, and says what engines keep to themselves. */
+  lookAtEnd(): void {
+    const { identity, cgroup } = this.#parts;
+    if (identity === undefined || cgroup === undefined || lives(identity)) return;
+    // The first process is the last that the kernel picks: see the oci backend.
+    this.#ranOut ||= cgroup.oomKillsSince(0).own > 0;
   }
 
   async usage(): Promise<{ readonly diskBytes: number; readonly memoryBytes: number }> {

@@ -117,7 +117,6 @@ interface Info {
 const LACKED_BY_PODMAN: Lacks = {
   typeChanges: "Podman cannot list what a container changed where a folder took the place of a file",
   noUserNamespaces: "Podman's own list of calls allows them",
-  ownEnd: "Podman does not say whom the kernel ended for lack of memory",
   survivesServer:
     "Podman closes the input of a container, by which the runner is spoken to, with the server's connection",
   survivesDaemon: "Podman closes the input of a container, by which the runner is spoken to, when its service ends",
