@@ -20,6 +20,9 @@ class BackgroundLoop:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Its result. The work is cancelled, and its clean-up waited for, when this thread is interrupted."""
+        if self.here():
+            work.close()
+            raise RuntimeError("a call that is waited for on the thread of its own loop would wait for ever")
         future = asyncio.run_coroutine_threadsafe(work, self._started())
         try:
             return future.result()
@@ -28,6 +31,10 @@ class BackgroundLoop:
                 future.cancel()
                 self.run(asyncio.sleep(0))  # what was cancelled has heard of it
             raise
+
+    def here(self) -> bool:
+        """Whether this is the thread of the loop."""
+        return threading.current_thread() is self._thread
 
     def iterate(self, items: AsyncIterator[Any]) -> Iterator[Any]:
         """One item at a time; leaving it early closes what it reads from."""

@@ -32,6 +32,13 @@ class Background:
         """Waits for nothing: for what is cleaned up when nobody looks after it any more."""
         asyncio.run_coroutine_threadsafe(work, self._loop._started())
 
+    def end(self, work: Coroutine[Any, Any, Any]) -> None:
+        """For `__del__`, which the garbage collector may call on this very loop's thread: waits where that can be."""
+        if self._loop.here():
+            self.leave(work)
+        else:
+            self.wait(work)
+
     def stop(self) -> None:
         self._loop.stop()
 

@@ -25,6 +25,9 @@ log = logging.getLogger("sandlot")
 _TOOLS = ("bash", "submit_solution")
 #: On a row: where an environment says that it has begun. The generator here closes those that SkyRL's leaves open.
 _BEGUN = "sandlot_begun"
+# Here too, and not by their environments alone: of what is collected together with its environment, asyncio closes the parts
+# in any order, the connection before the release.
+_held: set[AbstractAsyncContextManager[Attempt]] = set()
 
 
 class SandlotEnv(BaseTextEnv):  # type: ignore[misc,unused-ignore]
@@ -66,6 +69,7 @@ class SandlotEnv(BaseTextEnv):  # type: ignore[misc,unused-ignore]
         except BaseException:
             self._holding = None
             raise
+        _held.add(self._holding)
         self._begun.append(self)
         return prompt, {"trajectory_id": self._attempt.id}
 
@@ -98,6 +102,7 @@ class SandlotEnv(BaseTextEnv):  # type: ignore[misc,unused-ignore]
     async def _release(self) -> None:
         holding, self._holding = self._holding, None
         if holding is not None:
+            _held.discard(holding)
             await holding.__aexit__(None, None, None)
 
     def __del__(self) -> None:

@@ -24,6 +24,9 @@ log = logging.getLogger("sandlot")
 
 _TOOLS = ("bash", "submit_solution")
 _OVER = "The task is over: nothing that you do changes it any more."
+# Here too, and not by their environments alone: of what is collected together with its environment, asyncio closes the parts
+# in any order, the connection before the release.
+_held: set[AbstractAsyncContextManager[Attempt]] = set()
 
 
 class SandlotEnvironment:
@@ -91,6 +94,7 @@ class SandlotEnvironment:
                     return
             else:
                 self._holding, self.lost = holding, None
+                _held.add(holding)
                 return
 
     async def _call(self, tool: str, arguments: Mapping[str, Any]) -> str:
@@ -118,11 +122,12 @@ class SandlotEnvironment:
     async def _release(self) -> None:
         holding, self._holding = self._holding, None
         if holding is not None:
+            _held.discard(holding)
             await holding.__aexit__(None, None, None)
 
     def __del__(self) -> None:
         if getattr(self, "_holding", None) is not None:
-            shared().wait(self._release())
+            shared().end(self._release())
 
 
 def unless_lost(function: Callable[..., Any]) -> Callable[..., Any]:
