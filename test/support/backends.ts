@@ -60,7 +60,8 @@ export interface Place extends AsyncDisposable {
   open(): Promise<Backend>;
 }
 
-export function newPlace(variant: Variant): Place {
+/** `env`: more of the environment of programs that bring images. */
+export function newPlace(variant: Variant, env: Readonly<Record<string, string>> = {}): Place {
   const folder = mkdtempSync(join(tmpdir(), "sandlot-test-"));
   const stateDir = join(folder, "state");
   const layer = join(folder, "layer");
@@ -72,7 +73,7 @@ export function newPlace(variant: Variant): Place {
   const common = { stateDir, instance, runnerPath: RUNNER, hide: [] };
   const own = variant.options;
   const options: OpenBackendOptions =
-    own.type === "oci" ? { ...common, ...own, images: [], env: hostEnv() } : { ...common, ...own };
+    own.type === "oci" ? { ...common, ...own, images: [], env: { ...hostEnv(), ...env } } : { ...common, ...own };
   if (!existsSync(RUNNER)) throw new Error("runner/sandlot-runner is not built: run runner/build");
   return {
     ...{ options, stateDir, instance, layer },

@@ -28,26 +28,30 @@ export async function startDockerd({ liveRestore }: { readonly liveRestore: bool
   return engine;
 }
 
-/** Podman's socket, which speaks the same interface. */
-export async function startPodman(): Promise<TestEngine> {
+/** Podman's socket, which speaks the same interface. `env`: more of its environment. */
+export async function startPodman(env: Readonly<Record<string, string>> = {}): Promise<TestEngine> {
   const folder = begin("podman");
   const at = (name: string): string => join(folder, name);
-  const engine = new Daemon(folder, [
-    "podman",
-    ...["--root", at("data"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--cgroup-manager", "cgroupfs"],
-    // crun refuses hosts on which both versions of control groups are mounted.
-    ...[
-      "--runtime",
-      "/usr/sbin/runc",
-      "--events-backend",
-      "none",
-      "system",
-      "service",
-      "--time",
-      "0",
-      `unix://${at("sock")}`,
+  const engine = new Daemon(
+    folder,
+    [
+      "podman",
+      ...["--root", at("data"), "--runroot", at("run"), "--tmpdir", at("tmp"), "--cgroup-manager", "cgroupfs"],
+      // crun refuses hosts on which both versions of control groups are mounted.
+      ...[
+        "--runtime",
+        "/usr/sbin/runc",
+        "--events-backend",
+        "none",
+        "system",
+        "service",
+        "--time",
+        "0",
+        `unix://${at("sock")}`,
+      ],
     ],
-  ]);
+    env,
+  );
   await engine.start();
   return engine;
 }
@@ -66,11 +70,13 @@ class Daemon implements TestEngine {
   readonly socket: string;
   readonly #folder: string;
   readonly #argv: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
 
-  constructor(folder: string, argv: readonly string[]) {
+  constructor(folder: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
     this.#folder = folder;
     this.#argv = argv;
+    this.#env = env;
     this.socket = join(folder, "sock");
   }
 
@@ -81,7 +87,7 @@ class Daemon implements TestEngine {
     // It does not outlive the tests, however they end.
     const child = spawn("setpriv", ["--pdeathsig", "TERM", ...this.#argv], {
       cwd: this.#folder, // what it drops lies there
-      env: { ...process.env, TMPDIR: this.#folder }, // Podman 4.3 leaves the archive of every import
+      env: { ...process.env, TMPDIR: this.#folder, ...this.#env }, // Podman 4.3 leaves the archive of every import
       stdio: ["ignore", log, log],
     });
     this.#child = child;
