@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Account } from "../../src/sandbox/e2b/account.ts";
@@ -141,6 +141,13 @@ if (process.getuid?.() !== 0) {
       server.faults.push({ at: /^DELETE /, times: 2, answer: { status: 500, body: { code: 500, message: "later" } } });
       await sandbox.dispose();
       expect(server.sandboxes.named({ sandlot_id: sandbox.id })).toEqual([]);
+    });
+
+    test("it is asked to prepare an environment, counts that machine among the costs too", () => {
+      const lines = readFileSync(join(place.stateDir, "e2b-costs.jsonl"), "utf8").trim().split("\n");
+      const costs = lines.map((line): { readonly id: string } => JSON.parse(line)); // as the backend writes them
+      const [prepared] = costs.filter(({ id }) => id.startsWith("sandlot_prepares-"));
+      expect(prepared).toMatchObject({ sandboxId: expect.any(String), seconds: expect.any(Number) });
     });
 
     test("removals are refused for a while, what had to go goes by itself later, and lives no longer", async () => {

@@ -284,7 +284,8 @@ export class E2bBackend implements BareBackend {
       const metadata = { ...origin.metadata, [INSTANCE]: instance, [PREPARES]: origin.templateId, [ID]: id };
       const lent = await account.create({ templateId: origin.templateId, metadata, lifeS, internet: false });
       lost.push(lent.sandboxId);
-      return await work(new Machine(lent, account));
+      const startedAt = Date.now();
+      return await work(new Machine(lent, account)).finally(() => this.#reckon(id, lent, startedAt));
     } finally {
       if (account.isUncertain(id)) lost.push(...(await this.#bearing(id)));
       for (const one of new Set(lost)) await account.kill(one).catch(() => this.#strays.add(one));
@@ -298,18 +299,21 @@ export class E2bBackend implements BareBackend {
   }
 
   async #removeRemains(id: string): Promise<void> {
-    const { account, pricePerS, stateDir } = this.#ground;
+    const { account } = this.#ground;
     const record = readRecord(this.#recordPath(id));
     if (record?.lent !== undefined) await account.kill(record.lent.sandboxId);
     // One whose answer was lost is found by its name only.
     const lost = record?.lent === undefined || account.isUncertain(id) ? await account.find({ [ID]: id }) : [];
     for (const { sandboxId } of lost) await account.kill(sandboxId);
-    if (record?.lent !== undefined) {
-      const seconds = (Date.now() - record.startedAt) / 1_000;
-      const line = { id, sandboxId: record.lent.sandboxId, seconds, usd: seconds * pricePerS };
-      appendFileSync(join(stateDir, "e2b-costs.jsonl"), `${JSON.stringify(line)}\n`, { mode: 0o600 });
-    }
+    if (record?.lent !== undefined) this.#reckon(id, record.lent, record.startedAt);
     await rm(this.#folder(id), { recursive: true, force: true });
+  }
+
+  #reckon(id: string, { sandboxId }: Lent, startedAt: number): void {
+    const { pricePerS, stateDir } = this.#ground;
+    const seconds = (Date.now() - startedAt) / 1_000;
+    const line = { id, sandboxId, seconds, usd: seconds * pricePerS };
+    appendFileSync(join(stateDir, "e2b-costs.jsonl"), `${JSON.stringify(line)}\n`, { mode: 0o600 });
   }
 
   /** What cannot be removed now is tried again later, and does not hide why it has to go. */
