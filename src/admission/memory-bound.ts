@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { detectCgroups, folderOf } from "../sandbox/oci/cgroup.ts";
+import { detectCgroups, folderOf } from "../sandbox/cgroup.ts";
 
 /** Where sandboxes are: in groups below the top that this process sees, or in that of this very process. */
 export type Home = "top" | "own";

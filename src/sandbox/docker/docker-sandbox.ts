@@ -1,6 +1,6 @@
 import type { Container } from "dockerode";
+import type { Cgroup } from "../cgroup.ts";
 import { type Identity, lives } from "../identity.ts";
-import type { Cgroup } from "../oci/cgroup.ts";
 import { RunnerSandbox, type RunnerSandboxParts } from "../runner/runner-sandbox.ts";
 import type { ExecOptions, ExecResult } from "../sandbox.ts";
 import { Tolls } from "../tolls.ts";

@@ -3,7 +3,7 @@ import { access, mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
 import type { Lacks } from "../abilities.ts";
-import { detectCgroups } from "../oci/cgroup.ts";
+import { detectCgroups } from "../cgroup.ts";
 import { openHostRootfs } from "../oci/host-rootfs.ts";
 import type { CommonOptions } from "../options.ts";
 import type { Enforced } from "../sandbox.ts";

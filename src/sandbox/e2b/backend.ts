@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { appendFileSync, existsSync } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isFault, SandlotError } from "../../errors.ts";
 import type { Lacks } from "../abilities.ts";
@@ -18,7 +18,16 @@ import type { Gate } from "./gate.ts";
 import type { End } from "./line.ts";
 import { Machine } from "./machine.ts";
 import { Prepared } from "./prepared.ts";
-import { type E2bRecord, isStarted, readRecord, type StartedRecord, writeRecord } from "./record.ts";
+import {
+  type E2bRecord,
+  folderOf,
+  isStarted,
+  readRecord,
+  recordOf,
+  type StartedRecord,
+  writeRecord,
+} from "./record.ts";
+import { Remains } from "./remains.ts";
 import type { Origin, Templates } from "./templates.ts";
 
 export interface Ground {
@@ -48,17 +57,14 @@ export class E2bBackend implements BareBackend {
   readonly #prepared: Prepared;
   readonly #open = new Map<string, E2bSandbox>();
   readonly #making = new Map<string, Promise<E2bSandbox>>();
-  /** Machines that could not be ended. */
-  readonly #strays = new Set<string>();
-  /** Sandboxes that could not be removed: nobody makes their lives longer. */
-  readonly #stuck = new Set<string>();
+  readonly #remains: Remains;
   readonly #renewing: NodeJS.Timeout;
   readonly #ending: NodeJS.Timeout;
-  #endingNow: Promise<void> | undefined;
 
   constructor(ground: Ground) {
     const { account, instance, runnerPath, stateDir, templates } = ground;
     this.#ground = ground;
+    this.#remains = new Remains(ground);
     this.enforced = ground.enforced;
     this.lacks = lackedBy(ground.enforced);
     this.images = {
@@ -73,9 +79,7 @@ export class E2bBackend implements BareBackend {
     });
     this.#renewing = setInterval(() => void this.#renewAll(), (ground.lifeS * 1_000) / 3).unref();
     this.#ending = setInterval(() => {
-      this.#endingNow ??= this.#endStuck().finally(() => {
-        this.#endingNow = undefined;
-      });
+      void this.#remains.sweep((id) => this.#endAgain(id));
     }, account.control.waits.strayMs).unref();
   }
 
@@ -96,7 +100,7 @@ export class E2bBackend implements BareBackend {
   }
 
   async #create(spec: SandboxSpec, renames: "on" | "off", signal?: AbortSignal): Promise<E2bSandbox> {
-    if (this.#making.has(spec.id) || existsSync(this.#folder(spec.id))) {
+    if (this.#making.has(spec.id) || existsSync(folderOf(this.#ground.stateDir, spec.id))) {
       throw new SandlotError("invalid", `the sandbox ${spec.id} exists already`, { field: "id" });
     }
     if (spec.user !== undefined && !ROOT_USERS.test(spec.user)) {
@@ -109,7 +113,7 @@ export class E2bBackend implements BareBackend {
     try {
       return await making;
     } catch (error) {
-      await this.#isCleared(spec.id);
+      await this.#remains.isRemoved(spec.id);
       throw error;
     } finally {
       this.#making.delete(spec.id);
@@ -146,7 +150,7 @@ export class E2bBackend implements BareBackend {
   async remove(id: string): Promise<void> {
     await this.#making.get(id)?.catch(() => undefined);
     await this.#open.get(id)?.dispose();
-    await this.#removeRemains(id);
+    await this.#remains.remove(id);
   }
 
   async buildLayer(spec: SandboxSpec, target: string, work: (sandbox: E2bSandbox) => Promise<void>): Promise<void> {
@@ -182,7 +186,7 @@ export class E2bBackend implements BareBackend {
         return await this.#begin(spec, { ...origins, renames, release, signal });
       } catch (error) {
         // A machine of which it is not known how far it came.
-        const cleared = await this.#isCleared(spec.id);
+        const cleared = await this.#remains.isRemoved(spec.id);
         release();
         signal?.throwIfAborted();
         if (!cleared || attempt === ATTEMPTS || performance.now() > until || !isPassingHere(error)) throw error;
@@ -263,9 +267,7 @@ export class E2bBackend implements BareBackend {
       ...{ record, machine, client, end, pricePerS: this.#ground.pricePerS },
       remove: async () => {
         const { id } = record.spec;
-        this.#stuck.add(id);
-        await this.#removeRemains(id);
-        this.#stuck.delete(id);
+        await this.#remains.remove(id);
         this.#open.delete(id);
         release();
       },
@@ -285,10 +287,10 @@ export class E2bBackend implements BareBackend {
       const lent = await account.create({ templateId: origin.templateId, metadata, lifeS, internet: false });
       lost.push(lent.sandboxId);
       const startedAt = Date.now();
-      return await work(new Machine(lent, account)).finally(() => this.#reckon(id, lent, startedAt));
+      return await work(new Machine(lent, account)).finally(() => this.#remains.reckon(id, lent, startedAt));
     } finally {
       if (account.isUncertain(id)) lost.push(...(await this.#bearing(id)));
-      for (const one of new Set(lost)) await account.kill(one).catch(() => this.#strays.add(one));
+      for (const one of new Set(lost)) await this.#remains.kill(one);
       release();
     }
   }
@@ -298,53 +300,15 @@ export class E2bBackend implements BareBackend {
     return found.map(({ sandboxId }) => sandboxId);
   }
 
-  async #removeRemains(id: string): Promise<void> {
-    const { account } = this.#ground;
-    const record = readRecord(this.#recordPath(id));
-    if (record?.lent !== undefined) await account.kill(record.lent.sandboxId);
-    // One whose answer was lost is found by its name only.
-    const lost = record?.lent === undefined || account.isUncertain(id) ? await account.find({ [ID]: id }) : [];
-    for (const { sandboxId } of lost) await account.kill(sandboxId);
-    if (record?.lent !== undefined) this.#reckon(id, record.lent, record.startedAt);
-    await rm(this.#folder(id), { recursive: true, force: true });
-  }
-
-  #reckon(id: string, { sandboxId }: Lent, startedAt: number): void {
-    const { pricePerS, stateDir } = this.#ground;
-    const seconds = (Date.now() - startedAt) / 1_000;
-    const line = { id, sandboxId, seconds, usd: seconds * pricePerS };
-    appendFileSync(join(stateDir, "e2b-costs.jsonl"), `${JSON.stringify(line)}\n`, { mode: 0o600 });
-  }
-
-  /** What cannot be removed now is tried again later, and does not hide why it has to go. */
-  async #isCleared(id: string): Promise<boolean> {
-    this.#stuck.add(id);
-    return this.#removeRemains(id).then(
-      () => this.#stuck.delete(id),
-      () => false,
-    );
-  }
-
-  async #endStuck(): Promise<void> {
-    for (const stray of this.#strays) {
-      await this.#ground.account.kill(stray).then(
-        () => this.#strays.delete(stray),
-        () => undefined, // again after a while
-      );
-    }
-    for (const id of this.#stuck) {
-      if (!this.#making.has(id))
-        await (this.#open
-          .get(id)
-          ?.dispose()
-          .catch(() => false) ?? this.#isCleared(id));
-    }
+  /** Undefined for what is not open. */
+  #endAgain(id: string): Promise<unknown> | undefined {
+    return this.#making.has(id) ? Promise.resolve() : this.#open.get(id)?.dispose();
   }
 
   async #renewAll(): Promise<void> {
     const { account, lifeS } = this.#ground;
     for (const [id, sandbox] of this.#open) {
-      if (this.#stuck.has(id)) continue;
+      if (this.#remains.isStuck(id)) continue;
       await account.renew(sandbox.machine.lent.sandboxId, lifeS).catch(() => undefined); // again in a third of its life
     }
   }
@@ -359,12 +323,8 @@ export class E2bBackend implements BareBackend {
     throw new SandlotError("unsupported", words, { knob: "backend.host_image" });
   }
 
-  #folder(id: string): string {
-    return join(this.#ground.stateDir, "sandboxes", id);
-  }
-
   #recordPath(id: string): string {
-    return join(this.#folder(id), "sandbox.json");
+    return recordOf(this.#ground.stateDir, id);
   }
 }
 

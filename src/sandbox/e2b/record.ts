@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import type { Enforced, SandboxSpec } from "../sandbox.ts";
 import type { Lent } from "./account.ts";
 
@@ -41,4 +41,13 @@ export function readRecord(path: string): E2bRecord | undefined {
 
 export function isStarted(record: E2bRecord | undefined): record is StartedRecord {
   return record?.lent !== undefined && record.runner !== undefined;
+}
+
+/** Where what is kept of a sandbox lies. */
+export function folderOf(stateDir: string, id: string): string {
+  return join(stateDir, "sandboxes", id);
+}
+
+export function recordOf(stateDir: string, id: string): string {
+  return join(folderOf(stateDir, id), "sandbox.json");
 }

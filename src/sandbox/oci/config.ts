@@ -1,5 +1,5 @@
+import type { Cgroups } from "../cgroup.ts";
 import type { Bind, SandboxSpec } from "../sandbox.ts";
-import type { Cgroups } from "./cgroup.ts";
 import { seccompProfile } from "./seccomp.ts";
 import type { User } from "./user.ts";
 

@@ -2,12 +2,12 @@ import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "nod
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { SandlotError } from "../../errors.ts";
+import { type Cgroups, expectEntry } from "../cgroup.ts";
 import { identify } from "../identity.ts";
 import { type SandboxRecord, writeRecord } from "../record.ts";
 import { RunnerClient } from "../runner/client.ts";
 import { socketDial } from "../runner/socket.ts";
 import type { Bind, Rootfs, SandboxSpec } from "../sandbox.ts";
-import { type Cgroups, expectEntry } from "./cgroup.ts";
 import { bundleConfig } from "./config.ts";
 import type { HostRootfs } from "./host-rootfs.ts";
 import type { ImageTemplates } from "./image.ts";

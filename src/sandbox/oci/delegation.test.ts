@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import type { Cgroups } from "./cgroup.ts";
+import type { Cgroups } from "../cgroup.ts";
 import { delegateControllers } from "./delegation.ts";
 
 const VERSION_2 = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].find((place) =>

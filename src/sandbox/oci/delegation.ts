@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SandlotError } from "../../errors.ts";
+import type { Cgroups } from "../cgroup.ts";
 import { isErrno } from "../identity.ts";
-import type { Cgroups } from "./cgroup.ts";
 
 /**
  * Makes the controllers of limits work below the top of version 2. The kernel's own top is left to the runtimes. That of a container with a cgroup namespace of

@@ -1,12 +1,12 @@
 import { stat } from "node:fs/promises";
 import { lives } from "../identity.ts";
+import { type ProcessGroup, ProcessTree } from "../process-group.ts";
 import { FREEZE_MS, RunnerSandbox, type RunnerSandboxParts } from "../runner/runner-sandbox.ts";
 import type { ExecOptions, ExecResult } from "../sandbox.ts";
 import { Tolls } from "../tolls.ts";
 import type { ProcessTable } from "../tree.ts";
 import type { DiskWatch, WatchedDisk } from "./disk-watch.ts";
 import type { MemoryWatch, WatchedMemory } from "./memory-watch.ts";
-import { type ProcessGroup, ProcessTree } from "./process-group.ts";
 import { endProcesses, type Remains, removeBytes } from "./teardown.ts";
 
 export interface OciSandboxParts extends RunnerSandboxParts, Remains {

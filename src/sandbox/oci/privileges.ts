@@ -1,6 +1,6 @@
 import { accessSync, constants, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Cgroups } from "./cgroup.ts";
+import type { Cgroups } from "../cgroup.ts";
 
 /** What a runtime needs of the process that starts it, as far as that can be read off: bits of `CapEff`, and the option of `docker run` that gives it. */
 const CAPABILITIES = [

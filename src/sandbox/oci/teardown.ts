@@ -3,11 +3,11 @@ import { rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Identity, isErrno, signal, waitUntilDead } from "../identity.ts";
+import type { ProcessGroup } from "../process-group.ts";
 import { waitUntilDetached } from "./image.ts";
 import type { Launched, Launcher } from "./launcher.ts";
 import { endMakers } from "./makers.ts";
 import type { Places } from "./places.ts";
-import type { ProcessGroup } from "./process-group.ts";
 
 export interface Remains {
   readonly id: string;

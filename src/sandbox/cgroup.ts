@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { readdir, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isErrno } from "../identity.ts";
+import { isErrno } from "./identity.ts";
 import type { ProcessGroup } from "./process-group.ts";
 
 /** One mounted hierarchy: its controllers (none for version 2), where it is, and which of its folders that place shows. */

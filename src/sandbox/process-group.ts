@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { type Identity, lives } from "../identity.ts";
-import { continueTree, descendants, type ProcessTable, signalIfThere, stopTree } from "../tree.ts";
+import { type Identity, lives } from "./identity.ts";
+import { continueTree, descendants, type ProcessTable, signalIfThere, stopTree } from "./tree.ts";
 
 /** All processes of one sandbox, from outside. A control group is one; where there is none, all that lies below the first process. */
 export interface ProcessGroup {
