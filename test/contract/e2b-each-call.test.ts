@@ -1,6 +1,6 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, type ExpectStatic, test } from "vitest";
 import { WAITS, type Waits } from "../../src/sandbox/e2b/waits.ts";
 import type { Backend } from "../../src/sandbox/sandbox.ts";
 import { bash, specIn } from "../support/backends.ts";
@@ -57,16 +57,17 @@ if (process.getuid?.() !== 0) {
   test.skip("faults of E2B at each call need root");
 } else {
   describe.concurrent("when each call of the e2b backend once", () => {
-    test.each(Object.entries(KINDS))(
+    // The file's own `expect` tells one of several tests at a time from another by luck only.
+    test.for(Object.entries(KINDS))(
       "%s, nothing is lost, done twice or left",
       { timeout: 300_000 },
-      async (_kind, fault) => {
+      async ([_kind, fault], { expect }) => {
         await using service = await e2bService();
         const { server } = service;
         await using place = placeOn(server, { waits: SHORT });
         server.faults.push({ at: CALLS["a create"], times: 1, cut: "after" }); // what makes it look for a lost one, and connect
         for (const at of Object.values(CALLS)) server.faults.push({ at, times: 1, ...fault });
-        await life(place, server);
+        await life(place, server, expect);
         expect(server.faults.filter(({ times }) => times > 0).map(({ at }) => String(at))).toEqual([]);
         expect([await place.leftovers(), server.sandboxes.ids]).toEqual([[], []]);
       },
@@ -75,7 +76,7 @@ if (process.getuid?.() !== 0) {
 }
 
 /** A server's whole life with one sandbox, in which every call is made. */
-async function life(place: Place, server: E2bServer): Promise<void> {
+async function life(place: Place, server: E2bServer, expect: ExpectStatic): Promise<void> {
   const first = await place.open();
   const sandbox = await first.create(specIn(place));
   expect((await bash(sandbox, "echo once >> file; seq 1 20000; cat file")).stdout).toMatch(
@@ -87,18 +88,18 @@ async function life(place: Place, server: E2bServer): Promise<void> {
   if (found === undefined) throw new Error("the sandbox was not found again");
   expect((await bash(found, "cat file")).stdout).toBe("from the layer\nonce\n");
   await found.dispose();
-  await builtLayer(place, second);
+  expect(await builtLayer(place, second)).toBe("built\n");
   await second.close();
   await withoutItsLayer(place);
   expect(server.sandboxes.ids).toEqual([]);
 }
 
-async function builtLayer(place: Place, backend: Backend): Promise<void> {
+async function builtLayer(place: Place, backend: Backend): Promise<string> {
   const target = join(place.stateDir, "built");
   await backend.buildLayer(specIn(place), target, async (sandbox) => {
     await bash(sandbox, "echo built > /work/made");
   });
-  expect(readFileSync(join(target, "work/made"), "utf8")).toBe("built\n");
+  return readFileSync(join(target, "work/made"), "utf8");
 }
 
 /** An open that finds a snapshot's layer gone removes the snapshot. */
