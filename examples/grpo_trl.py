@@ -229,7 +229,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=16, help="of GRPO")
     parser.add_argument("--group", type=int, default=32, help="samples a task and step")
     parser.add_argument("--rate", type=float, default=0.25, help="learning rate")
-    parser.add_argument("--beta", type=float, default=0.05, help="what it costs to leave the warmed-up model (KL)")
+    parser.add_argument("--beta", type=float, default=0.2, help="what it costs to leave the warmed-up model (KL)")
     parser.add_argument("--shuffle", action="store_true", help="deal each step's rewards out at random")
     parser.add_argument("--rise", type=float, default=0.3, help="the mean reward must rise by so much, else the exit status is 1")
     parser.add_argument("--out", type=Path, default=Path("grpo-trl"))
